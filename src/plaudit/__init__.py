@@ -1,0 +1,89 @@
+"""plaudit: train, trust and use reward models.
+
+The public names, each loaded when it is first used: ``import plaudit`` never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Columns",
+    "Comparison",
+    "EvaluationReport",
+    "Example",
+    "PlauditError",
+    "PreferenceData",
+    "PreferencePair",
+    "RankedResponse",
+    "RenderSpec",
+    "Renderer",
+    "RewardConfig",
+    "RewardModel",
+    "RewardTrainer",
+    "Scorer",
+    "ScoringContract",
+    "TrainConfig",
+    "evaluate",
+    "load_preferences",
+    "resolve_scorer",
+    "train",
+]
+
+_HOME = {
+    "Columns": "plaudit.data",
+    "Comparison": "plaudit.types",
+    "EvaluationReport": "plaudit.evaluation",
+    "Example": "plaudit.types",
+    "PlauditError": "plaudit.errors",
+    "PreferenceData": "plaudit.data",
+    "PreferencePair": "plaudit.types",
+    "RankedResponse": "plaudit.types",
+    "RenderSpec": "plaudit.formatting",
+    "Renderer": "plaudit.formatting",
+    "RewardConfig": "plaudit.training.reward_config",
+    "RewardModel": "plaudit.models.reward_model",
+    "RewardTrainer": "plaudit.training.trainer",
+    "Scorer": "plaudit.types",
+    "ScoringContract": "plaudit.models.contract",
+    "TrainConfig": "plaudit.training.config",
+    "evaluate": "plaudit.evaluation",
+    "load_preferences": "plaudit.data",
+    "resolve_scorer": "plaudit.scorers",
+    "train": "plaudit.training.run",
+}
+
+if TYPE_CHECKING:
+    from plaudit.data import Columns as Columns
+    from plaudit.data import PreferenceData as PreferenceData
+    from plaudit.data import load_preferences as load_preferences
+    from plaudit.errors import PlauditError as PlauditError
+    from plaudit.evaluation import EvaluationReport as EvaluationReport
+    from plaudit.evaluation import evaluate as evaluate
+    from plaudit.formatting import Renderer as Renderer
+    from plaudit.formatting import RenderSpec as RenderSpec
+    from plaudit.models.contract import ScoringContract as ScoringContract
+    from plaudit.models.reward_model import RewardModel as RewardModel
+    from plaudit.scorers import resolve_scorer as resolve_scorer
+    from plaudit.training.config import TrainConfig as TrainConfig
+    from plaudit.training.reward_config import RewardConfig as RewardConfig
+    from plaudit.training.run import train as train
+    from plaudit.training.trainer import RewardTrainer as RewardTrainer
+    from plaudit.types import Comparison as Comparison
+    from plaudit.types import Example as Example
+    from plaudit.types import PreferencePair as PreferencePair
+    from plaudit.types import RankedResponse as RankedResponse
+    from plaudit.types import Scorer as Scorer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'plaudit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,91 @@
+"""Every error that plaudit raises on purpose. Each message says what was expected, what arrived and what to do.
+
+PlauditError                 anything plaudit refuses; the command line prints it in one line and exits 2
+├── ConfigError              an option, key or combination of options that cannot work
+├── MissingExtraError        an optional dependency is not installed; names the install command
+├── DataError                a data source that cannot be used
+│   └── RowError             one bad row; carries the file and the line
+├── RenderError              a prompt and response that cannot be turned into tokens (empty, too long, no template)
+├── ModelError               a checkpoint that cannot be used
+│   ├── NotARewardModelError no trained scalar head: nothing is guessed
+│   └── ContractError        the checkpoint does not reproduce the scores it was saved with
+├── DeviceError              the device asked for is not there
+├── ScoreError               a score that is not a finite number
+└── OutputError              an output that exists already or cannot be written
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "ContractError",
+    "DataError",
+    "DeviceError",
+    "MissingExtraError",
+    "ModelError",
+    "NotARewardModelError",
+    "OutputError",
+    "PlauditError",
+    "RenderError",
+    "RowError",
+    "ScoreError",
+]
+
+
+class PlauditError(Exception):
+    """Anything plaudit refuses, with a message for the person who asked for it."""
+
+
+class ConfigError(PlauditError):
+    """An option, key or combination of options that cannot work."""
+
+
+class MissingExtraError(PlauditError):
+    """An optional dependency is missing."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra [{extra}]: pip install 'plaudit[{extra}]'")
+
+
+class DataError(PlauditError):
+    """A data source that cannot be used."""
+
+
+class RowError(DataError):
+    """One bad row. ``location`` is ``file:line`` once a reader has seen the error."""
+
+    def __init__(self, problem: str, location: str | None = None) -> None:
+        self.problem = problem
+        self.location = location
+        super().__init__(f"{location}: {problem}" if location else problem)
+
+    def __reduce__(self) -> tuple[type[RowError], tuple[str, str | None]]:
+        return RowError, (self.problem, self.location)  # survives the way back from a worker process
+
+
+class RenderError(PlauditError):
+    """A prompt and response that cannot be turned into tokens."""
+
+
+class ModelError(PlauditError):
+    """A checkpoint that cannot be used."""
+
+
+class NotARewardModelError(ModelError):
+    """A checkpoint without a trained scalar head."""
+
+
+class ContractError(ModelError):
+    """A checkpoint that does not reproduce the scores it was saved with."""
+
+
+class DeviceError(PlauditError):
+    """The device asked for is not there."""
+
+
+class ScoreError(PlauditError):
+    """A score that is not a finite number."""
+
+
+class OutputError(PlauditError):
+    """An output that exists already or cannot be written."""

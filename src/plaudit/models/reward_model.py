@@ -1,0 +1,406 @@
+"""`RewardModel`: a learned scorer. Loads, scores, compares, ranks, saves, and proves that it scores as it was saved."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from plaudit.errors import ConfigError, ContractError, ModelError, RenderError, ScoreError
+from plaudit.files import atomic_folder
+from plaudit.formatting import Rendered, Renderer, RenderItem, RenderSpec, TooLongError, default_spec
+from plaudit.models.batch import padded_inputs, plan_padded
+from plaudit.models.build import load_model, position_limit, quiet_transformers, resolve_name
+from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenExample, ScoringContract, tolerance
+from plaudit.models.device import resolve_device
+from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.types import Comparison, Prompt, RankedResponse, Response
+
+__all__ = ["GoldenCheck", "RewardModel", "check_plain_transformers"]
+
+logger = logging.getLogger(__name__)
+
+SCORING_ROWS = 32
+SCORING_TOKENS = 8192
+
+
+class RewardModel:
+    """A learned reward model: raw scores, higher is better.
+
+    Args:
+        model: a ``*ForSequenceClassification`` with one output; its head becomes float32 in place.
+        tokenizer: its tokenizer.
+        spec: how prompt and response are rendered.
+        device: where it runs; None leaves the model where it is.
+        base_model: what it was trained from, for the record.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        spec: RenderSpec,
+        *,
+        device: torch.device | None = None,
+        base_model: str = "",
+    ) -> None:
+        install_reward_head(model)
+        if device is not None:
+            model.to(device)  # type: ignore[arg-type]
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.renderer = Renderer(tokenizer, spec)
+        self.base_model = base_model
+        self.contract: ScoringContract | None = None
+        self.folder: Path | None = None
+
+    @property
+    def spec(self) -> RenderSpec:
+        """How prompt and response are rendered."""
+        return self.renderer.spec
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def dtype(self) -> str:
+        """The backbone's number format, ``float32`` and the like."""
+        return str(self.model.get_input_embeddings().weight.dtype).removeprefix("torch.")
+
+    # -- loading and saving --------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str | None = None,
+        device_fallback: str | None = None,
+        dtype: str | None = None,
+        attn_implementation: str | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        max_length: int | None = None,
+        check: bool = True,
+    ) -> RewardModel:
+        """Loads a reward model from a folder or the Hub and checks its contract.
+
+        A model saved by plaudit scores exactly as it was saved. One without a contract (third-party) is rendered by
+        the default for its tokenizer (`plaudit.formatting.default_spec`), which is logged.
+
+        Args:
+            name: folder or Hub id.
+            device: ``cuda``, ``cuda:N``, ``mps``, ``cpu``; None takes the best there is.
+            device_fallback: ``cpu``: use the CPU, with a warning, where ``device`` is missing.
+            dtype: of the backbone; None as saved.
+            attn_implementation, revision, trust_remote_code: as in transformers.
+            max_length: the length limit of a model without a contract (default: what model and tokenizer take, at
+                most 4096).
+            check: re-render and re-score the golden inputs (milliseconds for a small model).
+
+        Raises:
+            NotARewardModelError: no trained scalar head.
+            ContractError: it does not reproduce its golden token ids or scores.
+        """
+        target = resolve_device(device, device_fallback)
+        path: Path | None = Path(resolve_name(name))
+        if path is not None and not path.is_dir():
+            path = _hub_folder(str(name), revision)
+        contract = ScoringContract.load(path) if path is not None else None
+        loaded = load_model(
+            name,
+            training=False,
+            dtype=dtype or (contract.dtype if contract else "auto"),
+            attn_implementation=attn_implementation,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+        limit = position_limit(loaded.model, loaded.tokenizer)
+        if contract is not None:
+            if max_length is not None and max_length != contract.render.max_length:
+                raise ConfigError(
+                    f"{name} was saved with max_length {contract.render.max_length}, which is part of its contract"
+                )
+            spec = contract.render
+        else:
+            spec = default_spec(loaded.tokenizer, max_length or min(limit or 4096, 4096))
+            logger.warning(
+                "%s has no scoring contract: rendering by the default layout %r, at most %d tokens",
+                name,
+                spec.layout,
+                spec.max_length,
+            )
+        if limit is not None and spec.max_length > limit:
+            raise ConfigError(
+                f"max_length {spec.max_length} exceeds the {limit} positions of {name}; choose at most {limit}"
+            )
+        model = cls(
+            loaded.model,
+            loaded.tokenizer,
+            spec,
+            device=target,
+            base_model=contract.base_model if contract else str(name),
+        )
+        model.contract, model.folder = contract, path
+        if check and contract is not None:
+            failed = [c for c in model.check_golden() if not c.passed]
+            if failed:
+                raise ContractError(
+                    f"{name} does not reproduce {len(failed)} of its {len(contract.golden)} golden examples ({failed[0].problem}); "
+                    "weights, tokenizer or library versions differ from those it was saved with: see plaudit verify"
+                )
+        return model
+
+    def save_pretrained(self, folder: str | Path, *, check: bool = True, **documents: str) -> ScoringContract:
+        """Saves weights, tokenizer and a fresh contract; proves first that plain transformers gives equal scores.
+
+        Args:
+            folder: target; nothing half-written is ever left under this name.
+            check: reload what was written in plain transformers and compare the golden scores before publishing it.
+            documents: further text files, ``name=text``; ``__`` in a name stands for a dot (``metrics__json``).
+
+        Raises:
+            ContractError: the saved folder does not reload to the same scores.
+            OutputError: the folder cannot be written.
+        """
+        contract = self.make_contract()
+        target = Path(folder)
+        with atomic_folder(target, last=CONTRACT_FILE) as staging:
+            with quiet_transformers():
+                self.model.save_pretrained(staging)
+            self.tokenizer.save_pretrained(staging)
+            for name, text in documents.items():
+                (staging / name.replace("__", ".")).write_text(text, encoding="utf-8")
+            contract.save(staging)
+            failed = [c for c in check_plain_transformers(staging, contract) if not c.passed] if check else []
+            if failed:
+                raise ContractError(
+                    f"the saved model does not reload to the same scores ({failed[0].problem}); nothing was saved"
+                )
+        self.contract, self.folder = contract, target
+        return contract
+
+    def make_contract(self) -> ScoringContract:
+        """A contract with the scores of this model as it is now."""
+        items = [RenderItem(prompt, response) for prompt, response in GOLDEN_INPUTS]
+        rendered, kept = [], []
+        for item, result in zip(items, self.renderer.render_batch(items, overlong="error"), strict=True):
+            if not isinstance(result, TooLongError):  # the over-long one, where truncation is 'drop'
+                rendered.append(result)
+                kept.append(item)
+        scores = self._score_rendered(rendered)
+        golden = tuple(
+            GoldenExample(item.prompt, str(item.response), text.input_ids, text.type_boundary, float(score))
+            for item, text, score in zip(kept, rendered, scores, strict=True)
+        )
+        return ScoringContract(
+            render=self.spec,
+            render_hash=self.renderer.hash,
+            read_position="last" if reads_last_token(self.model) else "pooled",
+            dtype=self.dtype,
+            device=self.device.type,
+            golden=golden,
+            base_model=self.base_model,
+            versions={name: version(name) for name in ("plaudit", "torch", "transformers", "tokenizers")},
+        )
+
+    def check_golden(self) -> list[GoldenCheck]:
+        """Renders and scores the golden inputs of the contract again; one result each."""
+        contract = self.contract
+        if contract is None:
+            raise ContractError("this model has no scoring contract; it was not saved by plaudit")
+        if self.renderer.hash != contract.render_hash:
+            raise ContractError(
+                f"the rendering has changed since saving (hash {self.renderer.hash}, saved {contract.render_hash}): "
+                "the chat template or the contract file was edited"
+            )
+        rendered = [self.renderer.render(golden.item) for golden in contract.golden]
+        scores = self._score_rendered(rendered)
+        allowed = max(
+            tolerance(contract.dtype, contract.device, self.device.type),
+            tolerance(self.dtype, self.device.type, self.device.type),
+        )
+        return [
+            GoldenCheck(golden, float(score), text.input_ids == golden.input_ids, allowed)
+            for golden, text, score in zip(contract.golden, rendered, scores, strict=True)
+        ]
+
+    # -- scoring -------------------------------------------------------------------------------------------------
+
+    def score(
+        self,
+        prompts: Sequence[Prompt] | None,
+        responses: Sequence[Response],
+        *,
+        references: Sequence[str | None] | None = None,
+        overlong: str = "error",
+        progress: Callable[[int], None] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Raw scores, shape (N,), float32. A score never depends on its neighbours or on the batch size.
+
+        Args:
+            prompts: N prompts (None for a bare text), or None where all are bare texts.
+            responses: N responses.
+            references: not used by a learned model: anything but None is an error.
+            overlong: ``error`` or ``cut``: a response too long by itself is refused, or loses its end.
+            progress: called with the number of texts scored since the last call.
+
+        Raises:
+            RenderError: an empty response, or one that is too long; names its index.
+            ScoreError: a score that is not finite; names its index.
+        """
+        if references is not None and any(reference is not None for reference in references):
+            raise ConfigError("a learned reward model compares with no references; leave them out")
+        if isinstance(responses, str) or isinstance(prompts, str):
+            raise ConfigError("score takes lists of prompts and responses; for one response use predict")
+        prompts = [None] * len(responses) if prompts is None else prompts
+        if len(prompts) != len(responses):
+            raise ConfigError(f"as many prompts as responses are needed, got {len(prompts)} and {len(responses)}")
+        return self.score_items(
+            [RenderItem(p, r) for p, r in zip(prompts, responses, strict=True)], overlong=overlong, progress=progress
+        )
+
+    def score_items(
+        self, items: Sequence[RenderItem], *, overlong: str = "error", progress: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """`score` for render items (which may carry tools and template arguments)."""
+        rendered: list[Rendered] = []
+        for start in range(0, len(items), 1024):
+            chunk = items[start : start + 1024]
+            try:
+                results = self.renderer.render_batch(chunk, overlong=overlong)
+            except RenderError:
+                results = [self._render_one(item, start + i, overlong) for i, item in enumerate(chunk)]
+            for index, result in enumerate(results, start=start):
+                if isinstance(result, TooLongError):
+                    raise TooLongError(f"item {index}: {result}")
+                rendered.append(result)
+        return self._score_rendered(rendered, progress)
+
+    def _render_one(self, item: RenderItem, index: int, overlong: str) -> Rendered:
+        try:
+            return self.renderer.render(item, overlong=overlong)
+        except RenderError as error:
+            raise type(error)(f"item {index}: {error}") from error
+
+    @torch.inference_mode()
+    def _score_rendered(
+        self, texts: Sequence[Rendered], progress: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        scores = np.empty(len(texts), dtype=np.float32)
+        lengths = [len(text.input_ids) for text in texts]
+        self.model.eval()
+        pad = self.tokenizer.pad_token_id
+        for batch in plan_padded(lengths, rows=[1] * len(texts), max_rows=SCORING_ROWS, max_tokens=SCORING_TOKENS):
+            inputs = padded_inputs(
+                [texts[i] for i in batch],
+                pad_token_id=pad if pad is not None else 0,
+                last_token=reads_last_token(self.model),
+                token_types="token_type_ids" in self.tokenizer.model_input_names,
+            )
+            rewards = self.model(**{name: tensor.to(self.device) for name, tensor in inputs.items()}).logits
+            scores[batch] = rewards.squeeze(-1).float().cpu().numpy()
+            if progress is not None:
+                progress(len(batch))
+        bad = np.flatnonzero(~np.isfinite(scores))
+        if len(bad):
+            raise ScoreError(
+                f"the score of item {bad[0]} is {scores[bad[0]]} ({len(bad)} of {len(scores)} are not finite); the weights are damaged or overflow in {self.dtype}"
+            )
+        return scores
+
+    def predict(self, prompt: Prompt, response: Response) -> float:
+        """The raw score of one response; ``prompt=None`` scores a bare text."""
+        return float(self.score([prompt], [response])[0])
+
+    def compare(self, prompt: Prompt, a: Response, b: Response) -> Comparison:
+        """Which of two responses is better, by how much, and how surely; see `plaudit.types.Comparison`."""
+        first, second = (float(score) for score in self.score([prompt, prompt], [a, b]))
+        margin = first - second
+        preferred = "tie" if margin == 0 else "a" if margin > 0 else "b"
+        return Comparison(first, second, margin, self.probability(margin), preferred)
+
+    def rank(self, prompt: Prompt, responses: Sequence[Response]) -> list[RankedResponse]:
+        """Responses from best to worst; equal scores keep their order."""
+        scores = self.score([prompt] * len(responses), responses)
+        order = sorted(range(len(responses)), key=lambda index: -float(scores[index]))
+        return [
+            RankedResponse(rank, index, float(scores[index]), responses[index])
+            for rank, index in enumerate(order, start=1)
+        ]
+
+    def probability(self, margin: float) -> float:
+        """P(the first is preferred) at a margin of scores: sigmoid(margin) (Bradley & Terry 1952)."""
+        if margin >= 0:
+            return 1.0 / (1.0 + math.exp(-margin))
+        return math.exp(margin) / (1.0 + math.exp(margin))
+
+
+@dataclass(frozen=True)
+class GoldenCheck:
+    """One golden input, scored again. ``tolerance`` is relative to max(1, |saved score|)."""
+
+    golden: GoldenExample
+    score: float
+    same_tokens: bool
+    tolerance: float
+
+    @property
+    def difference(self) -> float:
+        return abs(self.score - self.golden.score)
+
+    @property
+    def passed(self) -> bool:
+        return self.same_tokens and self.difference <= self.tolerance * max(1.0, abs(self.golden.score))
+
+    @property
+    def problem(self) -> str:
+        if not self.same_tokens:
+            return "other token ids than when it was saved"
+        return f"score {self.score:.6f}, saved {self.golden.score:.6f}, tolerance {self.tolerance:g}"
+
+
+def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[GoldenCheck]:
+    """Scores the golden token ids with nothing but ``AutoModelForSequenceClassification``, one text at a time."""
+    with quiet_transformers():
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=getattr(torch, contract.dtype)).eval()
+    allowed = tolerance(contract.dtype, contract.device, "cpu")
+    checks = []
+    with torch.inference_mode():
+        for golden in contract.golden:
+            inputs = padded_inputs(
+                [Rendered(golden.input_ids, golden.type_boundary)],
+                pad_token_id=0,
+                last_token=False,
+                token_types=golden.type_boundary is not None,
+            )
+            score = float(model(**inputs).logits.float().item())
+            checks.append(GoldenCheck(golden, score, True, allowed))
+    return checks
+
+
+def _hub_folder(name: str, revision: str | None) -> Path | None:
+    """The local snapshot that holds the contract of a Hub model, or None where the repository has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, CONTRACT_FILE, revision=revision)).parent
+    except LocalEntryNotFoundError:
+        logger.warning(
+            "%s: offline, and no scoring contract in the local cache; if the Hub has one, fetch it first", name
+        )
+        return None
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelError(f"cannot look up {name} on the Hub: {' '.join(str(error).split())[:400]}") from error

@@ -1,0 +1,73 @@
+"""The model card, written from the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+
+__all__ = ["model_card"]
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [reward-model, plaudit]
+base_model: {{ base_model }}
+---
+
+# {{ name }}
+
+A reward model: it reads a prompt and a response and answers with one number, higher is better. Trained with plaudit
+{{ versions.plaudit }} from `{{ base_model }}` on {{ "{:,}".format(data.train_pairs) }} preference pairs
+({{ data.source }}{% if data.split %}, {{ data.split }}{% endif %}; fingerprint `{{ data.fingerprint }}`).
+
+## Use
+
+```python
+from plaudit import RewardModel
+
+model = RewardModel.from_pretrained({{ location }})
+print(model.predict("What is the capital of France?", "Paris."))
+print(model.compare("What is the capital of France?", "Paris.", "I would rather not say."))
+```
+
+The folder is a plain `{{ architecture }}` with one output and loads in transformers with equal scores.
+Texts are rendered with the layout `{{ render.layout }}`, at most {{ render.max_length }} tokens (hash `{{ render_hash }}`);
+`plaudit verify` proves the scores in `scoring_contract.json`.
+
+## Figures
+{% if evaluation %}
+Held out by {{ data.group_by or "prompt" }}: {{ "{:,}".format(evaluation.pairs) }} pairs of {{ "{:,}".format(evaluation.prompts) }} {{ "groups" if data.group_by else "prompts" }}.
+
+| | accuracy | 95% interval |
+|---|---|---|
+| **this model** | {{ "%.3f"|format(evaluation.accuracy.value) }} | {{ "%.3f"|format(evaluation.accuracy.low) }} to {{ "%.3f"|format(evaluation.accuracy.high) }} |
+{%- for baseline, interval in evaluation.baselines.items() %}
+| {{ baseline }} | {{ "%.3f"|format(interval.value) }} | {{ "%.3f"|format(interval.low) }} to {{ "%.3f"|format(interval.high) }} |
+{%- endfor %}
+
+Ties {{ "%.1f"|format(100 * evaluation.ties) }}%, loss {{ "%.4f"|format(evaluation.loss) }}, mean margin {{ "%.3f"|format(evaluation.margin) }}; rewards have mean
+{{ "%.3f"|format(evaluation.reward_mean) }} and standard deviation {{ "%.3f"|format(evaluation.reward_std) }}.
+{% else %}
+Nothing was held out: this model has not been evaluated.
+{% endif %}
+## Training
+
+| setting | value |
+|---|---|
+{%- for key, value in settings.items() %}
+| {{ key }} | {{ value }} |
+{%- endfor %}
+
+{% for line in data.notes -%}
+- {{ line }}
+{% endfor %}
+Limits: the score means something relative to other scores of this model on texts like those it was trained on. It is
+not calibrated across prompts of other kinds, and it inherits whatever biases the preferences have.
+"""
+
+
+def model_card(**values: Any) -> str:
+    """The README of a trained model; see the template for what it takes."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    return environment.from_string(_CARD).render(**values)

@@ -1,0 +1,66 @@
+"""The settings that suit a base model, where the user chose none. They are printed when a run starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+__all__ = ["default_max_length", "default_training", "supports_bf16"]
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """True where bfloat16 products are faster than float32 ones, not merely possible."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type == "cpu":
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)
+    return False
+
+
+def default_max_length(model: PreTrainedModel, *, encoder: bool, limit: int | None) -> int:
+    """256 tokens for a small encoder, 512 for a larger one, 2048 for a decoder; never more than the model takes."""
+    wanted = (256 if model.num_parameters() < 60e6 else 512) if encoder else 2048
+    return min(wanted, limit or wanted)
+
+
+def default_training(
+    model: PreTrainedModel, *, encoder: bool, device: torch.device, pairs: int | None, held_out: bool
+) -> dict[str, Any]:
+    """Fields of RewardConfig for a base model.
+
+    Encoders learn from few pairs with a high rate; decoders want a rate that falls with their size. Small data gets
+    more epochs, up to 3, so that a run has at least about 250 steps.
+
+    Args:
+        model: the base.
+        encoder: it pools by itself (BERT and the like).
+        device: where it trains.
+        pairs: training pairs, None where unknown (streaming).
+        held_out: there is an evaluation set.
+    """
+    size = model.num_parameters()
+    if encoder:
+        rate = 1e-4 if size < 60e6 else 3e-5
+    else:
+        rate = 2e-5 if size < 1e9 else 1e-5 if size < 4e9 else 5e-6
+    batch = 16
+    steps_per_epoch = -(-(pairs or 10**9) // batch)
+    bf16 = supports_bf16(device)
+    return {
+        "learning_rate": rate,
+        "num_train_epochs": min(3, max(1, round(250 / steps_per_epoch))),
+        "per_device_train_batch_size": batch,
+        "per_device_eval_batch_size": 16,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+        "lr_scheduler_type": "linear",
+        "bf16": bf16,
+        "gradient_checkpointing": size >= 1e9,
+        "eval_strategy": "epoch" if held_out else "no",
+        "save_strategy": "epoch" if pairs is not None else "no",
+        "save_total_limit": 2,
+        "logging_steps": 10,
+    }

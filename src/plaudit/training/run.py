@@ -1,0 +1,394 @@
+"""`train`: the main line. Configuration -> pairs -> split by prompt -> model -> trainer -> evaluation -> saved folder.
+
+The run lives in ``OUTPUT.partial`` until it is finished, evaluated and verified; only then does it get its name. So
+``OUTPUT`` is always whole, an older one stays until the new one is ready, and a killed run resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import TrainerCallback
+
+from plaudit.data import PreferenceData, assert_disjoint, load_preferences, stream_preferences
+from plaudit.errors import ConfigError, ModelError, OutputError, PlauditError
+from plaudit.evaluation import EvaluationReport, evaluate
+from plaudit.formatting import Renderer, RenderSpec, default_spec
+from plaudit.models.build import LoadedModel, load_model, position_limit
+from plaudit.models.device import resolve_device
+from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.reward_model import RewardModel
+from plaudit.training.card import model_card
+from plaudit.training.config import TrainConfig, make_config
+from plaudit.training.defaults import default_max_length, default_training
+from plaudit.training.reward_config import RewardConfig
+from plaudit.training.trainer import RewardTrainer
+
+__all__ = ["TrainResult", "run_training", "train"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "warmup_steps",
+    "weight_decay",
+    "lr_scheduler_type",
+    "bf16",
+    "fp16",
+    "gradient_checkpointing",
+    "center_rewards_coefficient",
+    "label_smoothing_factor",
+)
+
+
+@dataclass
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        model: the trained model, with its contract.
+        folder: where it was saved.
+        evaluation: figures on the held-out pairs, or None.
+        settings: what was trained with.
+        notes: what happened to the data and the model, one sentence each.
+        seconds: training time.
+    """
+
+    model: RewardModel
+    folder: Path
+    evaluation: EvaluationReport | None
+    settings: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def train(config: TrainConfig | Mapping[str, Any] | None = None, **options: Any) -> RewardModel:
+    """Trains, evaluates, saves and verifies a reward model.
+
+    Args:
+        config: a `TrainConfig`, or its values as a mapping.
+        options: values of the configuration by name, instead of ``config``: ``data=``, ``model=``, ``output=``, ….
+
+    Returns:
+        The trained model; ``model.folder`` says where it was saved.
+    """
+    if config is not None and options:
+        raise ConfigError("pass a config or options, not both")
+    if not isinstance(config, TrainConfig):
+        config = make_config(dict(config if config is not None else options))
+    return run_training(config).model
+
+
+def run_training(
+    config: TrainConfig, *, say: Callable[[str], None] = logger.info, callbacks: list[TrainerCallback] | None = None
+) -> TrainResult:
+    """`train` with everything it found out.
+
+    Args:
+        config: the run.
+        say: receives what a person should know, one line at a time.
+        callbacks: transformers callbacks.
+    """
+    device = resolve_device(config.model.device, config.model.device_fallback)
+    checkpoint = _prepare_output(config, say)
+    data = _load_data(config, say)
+    try:
+        return _run_on(config, device, data, checkpoint, say, callbacks)
+    except RuntimeError as error:
+        if device.type != "mps" or config.model.device_fallback != "cpu" or isinstance(error, PlauditError):
+            raise
+        say(f"MPS failed ({' '.join(str(error).split())[:200]}): going on on the CPU, as device_fallback says")
+        logger.warning("training on mps failed; continuing on the CPU as device_fallback says")
+        return _run_on(config, torch.device("cpu"), data, _last_checkpoint(_run_folder(config)), say, callbacks)
+
+
+# -- data ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Data:
+    train: Any
+    held_out: PreferenceData | None
+    facts: dict[str, Any]
+    notes: list[str]
+
+
+def _load_data(config: TrainConfig, say: Callable[[str], None]) -> _Data:
+    c = config.data
+    options: dict[str, Any] = {"columns": c.columns, "on_bad_row": c.on_bad_row}
+    facts: dict[str, Any] = {"source": c.source, "split": c.split, "group_by": c.group_by}
+    held_out = None
+    if c.eval_source is not None:
+        held_out = load_preferences(c.eval_source, split=c.eval_split, revision=c.revision, **options)
+    if c.streaming:
+        if c.eval_fraction and held_out is None:
+            raise ConfigError(
+                "streaming cannot hold prompts out; give data.eval_source, or set data.eval_fraction to 0"
+            )
+        stream = stream_preferences(
+            c.source, split=c.split, max_samples=c.max_samples, revision=c.revision, **options
+        ).shuffle(seed=config.seed, buffer_size=c.shuffle_buffer)
+        facts |= {"train_pairs": 0, "fingerprint": "streamed", "report": {}}
+        notes = [f"streaming {c.source}, shuffled among {c.shuffle_buffer:,} rows"]
+        say(notes[0])
+        return _Data(stream, held_out, facts, notes)
+    data = load_preferences(
+        c.source, split=c.split, max_samples=c.max_samples, seed=config.seed, revision=c.revision, **options
+    )
+    notes = data.report.lines()
+    facts |= {"fingerprint": data.report.fingerprint, "report": data.report.to_dict()}
+    if held_out is not None:
+        assert_disjoint(data, held_out)
+        facts["eval"] = {"source": c.eval_source, **held_out.report.to_dict()}
+    elif c.eval_fraction:
+        data, held_out = data.split(c.eval_fraction, c.split_seed)
+        unit = c.group_by or "prompt"
+        notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} pairs")
+    facts["train_pairs"] = len(data)
+    for note in notes:
+        say(note)
+    return _Data(data.dataset, held_out, facts, notes)
+
+
+# -- the run ---------------------------------------------------------------------------------------------------------
+
+
+def _run_on(
+    config: TrainConfig,
+    device: torch.device,
+    data: _Data,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+    callbacks: list[TrainerCallback] | None,
+) -> TrainResult:
+    loaded = _load_base(config)
+    notes = [*data.notes, *loaded.notes]
+    spec = _spec(config, loaded)
+    args, settings = _training_args(config, loaded, device, data)
+    settings |= {"device": str(device), "layout": spec.layout, "max_length": spec.max_length, "seed": config.seed}
+    for note in loaded.notes:
+        say(note)
+    say("settings: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+    trainer = RewardTrainer(
+        model=loaded.model,
+        args=args,
+        train_dataset=data.train,
+        eval_dataset=data.held_out.dataset if data.held_out is not None and args.eval_strategy != "no" else None,
+        processing_class=loaded.tokenizer,
+        callbacks=callbacks,
+        render_spec=spec,
+    )
+    trainer.base_model = trainer.reward_model.base_model = config.model.name
+    for name, report in trainer.render_reports.items():
+        lines = report.lines({"train": "training", "eval": "held out"}.get(name, name), spec.max_length)
+        notes += lines
+        for line in lines:
+            say(line)
+    started = time.monotonic()
+    _train_from(trainer, checkpoint)
+    seconds = time.monotonic() - started
+    model = trainer.reward_model
+    install_reward_head(model.model)  # without the autocast of training: scores as they will be after loading
+    if not math.isfinite(sum(float(p.detach().float().sum()) for p in model.model.parameters())):
+        raise ModelError("the weights are not finite after training; lower the learning rate, or use bf16 or float32")
+    if not trainer.is_world_process_zero():
+        return TrainResult(model, config.output, None, settings, notes, seconds)
+    report = evaluate(model, data.held_out, overlong="cut") if data.held_out is not None else None
+    _save(config, trainer, model, report, data, settings, notes)
+    return TrainResult(model, config.output, report, settings, notes, seconds)
+
+
+def _load_base(config: TrainConfig) -> LoadedModel:
+    m = config.model
+    loaded = load_model(
+        m.name,
+        training=True,
+        seed=config.seed,
+        dtype=m.dtype,
+        fresh_head=m.fresh_head,
+        attn_implementation=m.attn_implementation,
+        revision=m.revision,
+        trust_remote_code=m.trust_remote_code,
+    )
+    if m.chat_template is not None:
+        try:
+            loaded.tokenizer.chat_template = Path(m.chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the chat template {m.chat_template}: {error}") from error
+    return loaded
+
+
+def _spec(config: TrainConfig, loaded: LoadedModel) -> RenderSpec:
+    m = config.model
+    limit = position_limit(loaded.model, loaded.tokenizer)
+    if m.max_length is not None and limit is not None and m.max_length > limit:
+        raise ConfigError(
+            f"model.max_length {m.max_length} exceeds the {limit} positions of {m.name}; choose at most {limit}"
+        )
+    encoder = not reads_last_token(loaded.model)
+    length = m.max_length or default_max_length(loaded.model, encoder=encoder, limit=limit)
+    spec = default_spec(loaded.tokenizer, length, truncation=m.truncation, layout=m.layout)
+    Renderer(loaded.tokenizer, spec)
+    return replace(spec, separator="\n")
+
+
+def _training_args(
+    config: TrainConfig, loaded: LoadedModel, device: torch.device, data: _Data
+) -> tuple[RewardConfig, dict[str, Any]]:
+    pairs = len(data.train) if hasattr(data.train, "__len__") else None
+    if pairs is None and "max_steps" not in config.training:
+        raise ConfigError("streaming data has no length: set training.max_steps")
+    values = default_training(
+        loaded.model,
+        encoder=not reads_last_token(loaded.model),
+        device=device,
+        pairs=pairs,
+        held_out=data.held_out is not None,
+    )
+    chosen = config.training
+    if chosen.get("fp16"):
+        values["bf16"] = False
+    values |= chosen
+    values |= {"output_dir": str(_run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
+    try:
+        args = RewardConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"training: {' '.join(str(error).split())}") from error
+    if device.type == "cuda":
+        if device.index is not None:
+            torch.cuda.set_device(device)
+        if "LOCAL_RANK" not in os.environ:
+            args._n_gpu = 1
+    shown = {name: getattr(args, name) for name in _SHOWN}
+    return args, {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0, -1)}
+
+
+def _train_from(trainer: RewardTrainer, checkpoint: Path | None) -> None:
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        if checkpoint is not None and trainer.state.global_step == 0:
+            raise ModelError(
+                f"cannot resume from {checkpoint}: {type(error).__name__}: {' '.join(str(error).split())[:300]}; delete "
+                "that folder to resume from the checkpoint before it, or start anew with overwrite"
+            ) from error
+        raise
+
+
+# -- output ----------------------------------------------------------------------------------------------------------
+
+
+def _run_folder(config: TrainConfig) -> Path:
+    return config.output.with_name(config.output.name + ".partial")
+
+
+def _prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | None:
+    """Refuses an output that is in use; returns the checkpoint to resume from."""
+    output, run = config.output, _run_folder(config)
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; choose a folder")
+    if output.exists() and any(output.iterdir()) and not config.overwrite:
+        if not (config.resume and run.exists()):
+            done = "; it is finished, there is nothing to resume" if config.resume else ""
+            raise OutputError(f"{output} exists already{done}; choose another output, or pass overwrite to replace it")
+    if run.exists() and not (config.overwrite or config.resume):
+        raise OutputError(f"{run} holds an unfinished run: pass resume to go on with it, or overwrite to start anew")
+    if run.exists() and config.overwrite:
+        shutil.rmtree(run)
+    if config.resume and not run.exists():
+        raise OutputError(f"nothing to resume: there is no {run}; start without resume")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe = run / ".write"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}; choose another output") from error
+    checkpoint = _last_checkpoint(run) if config.resume else None
+    if config.resume:
+        say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
+    return checkpoint
+
+
+def _last_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint that was written to its end (its state file is written last); half ones are removed."""
+    folders = sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for folder in folders:
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            return folder
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+            logger.warning("%s was not written to its end: removed", folder)
+            shutil.rmtree(folder)
+    return None
+
+
+def _save(
+    config: TrainConfig,
+    trainer: RewardTrainer,
+    model: RewardModel,
+    report: EvaluationReport | None,
+    data: _Data,
+    settings: dict[str, Any],
+    notes: list[str],
+) -> None:
+    """Writes the artifact, proves that it reloads to equal scores, and gives the run its name."""
+    run, output = _run_folder(config), config.output
+    contract = model.make_contract()
+    facts = {**data.facts, "notes": notes}
+    card = model_card(
+        name=output.name,
+        base_model=config.model.name,
+        location=json.dumps(str(output)),
+        architecture=type(model.model).__name__,
+        render=contract.render,
+        render_hash=contract.render_hash,
+        versions=contract.versions,
+        data=facts,
+        evaluation=report,
+        settings=settings,
+    )
+    metrics = {
+        "held_out": report.to_dict() if report else None,
+        "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
+    }
+    values = json.loads(config.model_dump_json(exclude={"overwrite", "resume"}))
+    model.save_pretrained(
+        run,
+        README__md=card,
+        metrics__json=json.dumps(metrics, indent=1) + "\n",
+        data__json=json.dumps(
+            {**facts, "rendering": {k: r.to_dict() for k, r in trainer.render_reports.items()}},
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n",
+        training_config__yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+    )
+    if "save_strategy" not in config.training and "save_steps" not in config.training:
+        for checkpoint in run.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+    if output.exists():
+        old = output.with_name(f".{output.name}.replaced")
+        shutil.rmtree(old, ignore_errors=True)
+        output.rename(old)
+        run.rename(output)
+        shutil.rmtree(old)
+    else:
+        run.rename(output)
+    model.folder = output

@@ -1,0 +1,532 @@
+"""`RewardTrainer`: TRL's constructor and behaviour on transformers' Trainer.
+
+What differs from TRL's, and why: one dataloader item is a rank's share of an optimizer step and the loss is normalised
+once over the step's pairs on all ranks, so accumulation, ranks and short last steps give the same gradient; evaluation
+adds up counts instead of averaging batch means; the pad token is never EOS; no telemetry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    DataCollator,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput
+
+from plaudit.errors import ConfigError, NotARewardModelError
+from plaudit.formatting import RenderSpec, default_spec
+from plaudit.losses import OBJECTIVES, LossOptions
+from plaudit.metrics import PairCounts
+from plaudit.models.build import load_model, position_limit, resolve_pad_token
+from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.reward_model import RewardModel
+from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
+from plaudit.training.progress import RichProgress
+from plaudit.training.reward_config import RewardConfig
+from plaudit.training.steps import StepCollator, StepDataset, StepLoader, StepSampler
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from transformers import BitsAndBytesConfig
+
+__all__ = ["RewardTrainer"]
+
+logger = logging.getLogger(__name__)
+
+_SUMS, _MINIMA, _MAXIMA = (PairCounts.names(kind) for kind in ("sum", "min", "max"))
+
+
+class RewardTrainer(Trainer):
+    """Trains a reward model on preference pairs.
+
+    Takes what TRL's RewardTrainer takes: plain or conversational preference datasets with explicit or implicit prompt,
+    or tokenised ones (``chosen_ids``, ``rejected_ids``). The batch of an optimizer step is
+    ``per_device_train_batch_size * gradient_accumulation_steps * processes`` pairs; micro-batches hold at most
+    ``per_device_train_batch_size``.
+
+    Args:
+        model: a name (folder or Hub id), a ``*ForSequenceClassification`` with one output, or a `RewardModel`.
+        args: default ``RewardConfig("<model>-Reward")``.
+        data_collator: in TRL's shape; default pads to the longest of the micro-batch.
+        train_dataset: a `datasets.Dataset` or `IterableDataset` (with ``max_steps``).
+        eval_dataset: the same, or a dict of them; evaluated when ``eval_strategy`` says so.
+        processing_class: the tokenizer; default the model's own.
+        compute_metrics: called with predictions (N, 2), the rewards of chosen and rejected, and label_ids (N,) zeros.
+        callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: as in transformers.
+        quantization_config, peft_config: not supported by this version.
+        render_spec: how texts are rendered; default from ``args``, or the `RewardModel`'s own.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel | RewardModel,
+        args: RewardConfig | None = None,
+        data_collator: DataCollator | None = None,
+        train_dataset: datasets.Dataset | datasets.IterableDataset | None = None,
+        eval_dataset: datasets.Dataset
+        | datasets.IterableDataset
+        | dict[str, datasets.Dataset | datasets.IterableDataset]
+        | None = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        quantization_config: BitsAndBytesConfig | None = None,
+        peft_config: PeftConfig | None = None,
+        *,
+        render_spec: RenderSpec | None = None,
+    ) -> None:
+        if peft_config is not None or quantization_config is not None:
+            raise ConfigError("peft_config and quantization_config are not supported by this version of plaudit")
+        if args is None:
+            args = RewardConfig(f"{_name_of(model)}-Reward")
+        if train_dataset is None:
+            raise ConfigError("train_dataset is required")
+        if not isinstance(train_dataset, (datasets.Dataset, datasets.IterableDataset)):
+            raise ConfigError(
+                f"train_dataset: expected a Dataset or IterableDataset, got {type(train_dataset).__name__}"
+            )
+        set_seed(args.seed)
+        self.base_model = model.base_model if isinstance(model, RewardModel) else _name_of(model, whole=True)
+        if isinstance(model, RewardModel) and render_spec is None:
+            render_spec = model.spec
+        network, tokenizer = _model_and_tokenizer(model, args, processing_class)
+        if args.disable_dropout:
+            for module in network.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = 0.0
+        spec = render_spec or _spec_from(args, network, tokenizer)
+        self.reward_model = RewardModel(network, tokenizer, spec, base_model=self.base_model)
+        self.objective = OBJECTIVES.get(args.objective)
+        self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
+        self._folders: list[RenderedData] = []  # keeps the rendered files alive
+        self.render_reports: dict[str, RenderReport] = {}
+        train_dataset = self._prepare(train_dataset, args, "train")
+        if isinstance(eval_dataset, dict):
+            eval_dataset = {name: self._prepare(data, args, name) for name, data in eval_dataset.items()}
+        elif eval_dataset is not None:
+            eval_dataset = self._prepare(eval_dataset, args, "eval")
+
+        # One dataloader item is one optimizer step: the Trainer below sees a batch of all its pairs, accumulation 1.
+        self.micro_batch_size = args.per_device_train_batch_size
+        args = copy.copy(args)
+        args.per_device_train_batch_size *= args.gradient_accumulation_steps
+        args.gradient_accumulation_steps = 1
+        self.user_collator = data_collator
+        super().__init__(
+            model=network,
+            args=args,
+            data_collator=data_collator or list,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=tokenizer,
+            compute_metrics=compute_metrics,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
+        )
+        if args.n_gpu > 1:
+            raise ConfigError(
+                "several GPUs are visible to one process; start with torchrun or accelerate launch, or make one visible"
+            )
+        self.label_smoother = None  # label_smoothing_factor is the objective's business
+        self.can_return_loss, self.label_names = True, []
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
+        if not args.disable_tqdm:
+            self.add_callback(RichProgress())
+        self._counts = {"train": _Sums(), "eval": _Sums()}
+        self._total_tokens = 0.0
+        self._log_time, self._log_tokens = time.monotonic(), 0.0
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, dataset: Any, args: RewardConfig, name: str) -> Any:
+        with args.main_process_first(desc=f"rendering {name}"):
+            rendered = render_dataset(dataset, self.reward_model.renderer, num_proc=args.dataset_num_proc, name=name)
+        self._folders.append(rendered)
+        self.render_reports[name] = rendered.report
+        return rendered.rows
+
+    def _loader(self, dataset: Any, micro_batch: int, per_step: int, *, training: bool) -> StepLoader:
+        """Steps of ``per_step`` pairs on this rank, cut into micro-batches."""
+        args = self.args
+        collator = StepCollator(
+            micro_batch,
+            pad_token_id=self.reward_model.tokenizer.pad_token_id,
+            last_token=reads_last_token(self.accelerator.unwrap_model(self.model)),
+            token_types="token_type_ids" in self.reward_model.tokenizer.model_input_names,
+            multiple=args.pad_to_multiple_of,
+            collate=self.user_collator,
+        )
+        workers = {
+            "num_workers": args.dataloader_num_workers,
+            "pin_memory": args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
+            "persistent_workers": args.dataloader_persistent_workers,
+            "prefetch_factor": args.dataloader_prefetch_factor,
+            "collate_fn": collator,
+        }
+        if isinstance(dataset, datasets.IterableDataset):
+            if args.world_size > 1:
+                from datasets.distributed import split_dataset_by_node
+
+                dataset = split_dataset_by_node(dataset, rank=args.process_index, world_size=args.world_size)
+            return StepLoader(dataset, batch_size=per_step, drop_last=training and args.dataloader_drop_last, **workers)
+        shuffle = training and args.train_sampling_strategy == "random"
+        seed = args.data_seed if args.data_seed is not None else args.seed
+        # by length: an evaluation has no order, and so it has little padding
+        order = None if training else np.argsort(dataset["length"][:], kind="stable").tolist()
+        sampler = StepSampler(
+            len(dataset),
+            per_step * args.world_size,
+            rank=args.process_index,
+            world=args.world_size,
+            seed=seed if shuffle else None,
+            order=order,
+            drop_last=training and args.dataloader_drop_last,
+        )
+        return StepLoader(StepDataset(dataset), batch_sampler=sampler, **workers)
+
+    def get_train_dataloader(self) -> StepLoader:
+        share = self.args.per_device_train_batch_size
+        micro_batch = max(1, self.micro_batch_size * self._train_batch_size // share)  # smaller after out-of-memory
+        return self._loader(self.train_dataset, micro_batch, share, training=True)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> StepLoader:
+        if isinstance(eval_dataset, str):
+            eval_dataset = self.eval_dataset[eval_dataset]
+        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        if dataset is None:
+            raise ConfigError("evaluation needs an eval_dataset; pass one to the trainer or to evaluate")
+        size = self.args.per_device_eval_batch_size
+        return self._loader(dataset, size, size, training=False)
+
+    def get_test_dataloader(self, test_dataset: Any) -> StepLoader:
+        return self.get_eval_dataloader(self._prepare(test_dataset, self.args, "test"))
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Backward of one optimizer step: its micro-batches one after the other, gradients synchronised on the last."""
+        pairs = self._over_ranks(inputs["pairs"])
+        plugin = self.accelerator.gradient_state.plugin_kwargs
+        loss = torch.zeros((), device=self.args.device)
+        micro_batches = inputs["micro_batches"]
+        for index, batch in enumerate(micro_batches):
+            last = index == len(micro_batches) - 1
+            self.accelerator.gradient_state._set_sync_gradients(last)
+            sync = last or plugin.get("sync_each_batch", False)
+            with contextlib.nullcontext() if sync else self.accelerator.no_sync(model):
+                loss += super().training_step(model, batch, num_items_in_batch=pairs)
+        return loss
+
+    def _over_ranks(self, value: float) -> float:
+        if self.args.world_size == 1:
+            return value
+        total: torch.Tensor = self.accelerator.reduce(torch.tensor(float(value), device=self.args.device), "sum")
+        return float(total.item())
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | float | None = None,
+    ) -> Any:
+        """Sum of weighted losses of a micro-batch times ranks, over the pairs of the whole step (see the module)."""
+        inputs = dict(inputs)
+        labels, margin, weight, counted = (inputs.pop(name) for name in ("labels", "margin", "weight", "counted"))
+        rewards = model(**inputs).logits.float().view(labels.shape[1], labels.shape[0]).T  # [M, K]
+        losses = self.objective(rewards, labels, margin, self.loss_options)
+        counts = self._counts["train" if model.training else "eval"]
+        counts.add(rewards.detach(), labels, losses.detach(), counted, inputs["attention_mask"])
+        pairs = num_items_in_batch if num_items_in_batch is not None else counted.sum()
+        loss = (losses * weight * counted).sum() * self.args.world_size / pairs
+        return (loss, {"rewards": rewards}) if return_outputs else loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        tokens = sum(batch["input_ids"].numel() for batch in inputs["micro_batches"])
+        return 6 * tokens * int(self.model.num_parameters(exclude_embeddings=True))
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        kind = self.args.include_num_input_tokens_seen
+        if kind != "no":
+            real = kind == "non_padding"
+            tokens = sum(
+                int(b["attention_mask"].sum()) if real else b["input_ids"].numel() for b in inputs["micro_batches"]
+            )
+            self.state.num_input_tokens_seen += int(self._over_ranks(tokens))
+
+    # -- evaluation and figures ----------------------------------------------------------------------------------
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Figures on an evaluation set (raw datasets are rendered first); a dict gives figures for each."""
+        if isinstance(eval_dataset, dict):
+            eval_dataset = {name: self._prepare(data, self.args, name) for name, data in eval_dataset.items()}
+        elif eval_dataset is not None and not isinstance(eval_dataset, str):
+            eval_dataset = self._prepare(eval_dataset, self.args, "eval")
+        figures: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+        return figures
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Adds up counts over all batches and ranks and divides once; keeps two numbers a pair at most."""
+        model = self._wrap_model(self.model, training=False)
+        if not self.accelerator._models and model is self.model:
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        model.eval()
+        self._counts["eval"] = _Sums()
+        self.callback_handler.eval_dataloader = dataloader
+        keep = self.compute_metrics is not None or description == "Prediction"
+        kept = []
+        with torch.no_grad():
+            for step in dataloader:
+                for raw in step["micro_batches"]:
+                    batch = self._prepare_inputs(raw)
+                    with self.compute_loss_context_manager():
+                        _, outputs = self.compute_loss(model, batch, return_outputs=True)
+                    if keep:
+                        kept.append(outputs["rewards"][batch["counted"] > 0].float())
+                self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        counts = self._counts["eval"].total(self.accelerator)
+        metrics = {"loss": counts.loss / counts.pairs, **counts.figures()}
+        predictions = labels = None
+        if keep:
+            predictions, labels = self._gather_rewards(kept)
+            if self.compute_metrics is not None:
+                metrics |= self.compute_metrics(EvalPrediction(predictions=predictions, label_ids=labels))
+        prefixed = {
+            k if k.startswith(f"{metric_key_prefix}_") else f"{metric_key_prefix}_{k}": v for k, v in metrics.items()
+        }
+        return EvalLoopOutput(predictions, labels, prefixed, int(counts.pairs))
+
+    def _gather_rewards(self, kept: list[torch.Tensor]) -> tuple[Any, Any]:
+        rewards = torch.cat(kept)
+        if self.preprocess_logits_for_metrics is not None:
+            rewards = self.preprocess_logits_for_metrics(rewards, torch.zeros(len(rewards), dtype=torch.long))
+        if self.args.world_size > 1:
+            sizes = self.accelerator.gather(torch.tensor([len(rewards)], device=rewards.device))
+            padded = self.accelerator.pad_across_processes(rewards, dim=0)
+            blocks = self.accelerator.gather(padded).split(len(padded))
+            rewards = torch.cat([block[: int(n)] for block, n in zip(blocks, sizes, strict=True)])
+        predictions = rewards.cpu().numpy()
+        return predictions, torch.zeros(len(predictions), dtype=torch.long).numpy()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the figures of the pairs since the last log to the Trainer's own."""
+        if "loss" in logs:
+            counts = self._counts["train"].total(self.accelerator)
+            self._counts["train"] = _Sums()
+            self._total_tokens += counts.tokens
+            now = time.monotonic()
+            logs |= counts.figures()
+            logs["num_tokens"] = self._total_tokens
+            logs["tokens_per_second"] = counts.tokens / max(now - self._log_time, 1e-9)
+            self._log_time = now
+        super().log(logs, start_time)
+
+    # -- saving --------------------------------------------------------------------------------------------------
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights, tokenizer, scoring contract and configuration: every checkpoint is a reward model that loads."""
+        if not self.args.should_save:
+            return
+        if state_dict is not None:
+            raise ConfigError("saving a sharded model (FSDP, ZeRO-3) is not supported by this version of plaudit")
+        training = self.model.training
+        with plain_forward(self.model):
+            self.reward_model.save_pretrained(
+                output_dir or self.args.output_dir,
+                check=False,
+                training_config__json=json.dumps(self.args.to_dict(), indent=1, default=str) + "\n",
+            )
+        self.model.train(training)
+
+
+class _Sums:
+    """`PairCounts` as tensors on the device: no synchronisation until someone asks."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, torch.Tensor] = {}
+
+    def add(
+        self,
+        rewards: torch.Tensor,
+        labels: torch.Tensor,
+        losses: torch.Tensor,
+        counted: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> None:
+        best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
+        chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
+        infinity = torch.where(counted > 0, 0.0, torch.inf)
+        new = {
+            "pairs": counted.sum(),
+            "correct": ((chosen > rejected) * counted).sum(),
+            "ties": ((chosen == rejected) * counted).sum(),
+            "loss": (losses * counted).sum(),
+            "tokens": mask.sum() * (counted.sum() > 0),
+        }
+        for side, scores in (("chosen", chosen), ("rejected", rejected)):
+            new |= {
+                f"{side}_sum": (scores * counted).sum(),
+                f"{side}_squares": (scores.square() * counted).sum(),
+                f"{side}_minimum": (scores + infinity).min(),
+                f"{side}_maximum": (scores - infinity).max(),
+            }
+        wide = torch.float32 if rewards.device.type == "mps" else torch.float64
+        for name, value in new.items():
+            value = value.to(wide)
+            old = self.values.get(name)
+            if old is None:
+                self.values[name] = value
+            elif name in _SUMS:
+                self.values[name] = old + value
+            else:
+                self.values[name] = (torch.minimum if name in _MINIMA else torch.maximum)(old, value)
+
+    def total(self, accelerator: Any) -> PairCounts:
+        """The counts over all ranks."""
+        names = [f.name for f in dataclasses.fields(PairCounts)]
+        empty = dataclasses.asdict(PairCounts())
+        device = accelerator.device
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        mine = torch.stack([self.values.get(n, torch.tensor(float(empty[n]))).to(device, wide) for n in names])
+        every = accelerator.gather(mine.unsqueeze(0)) if accelerator.num_processes > 1 else mine.unsqueeze(0)
+        combine = {
+            **dict.fromkeys(_SUMS, torch.sum),
+            **dict.fromkeys(_MINIMA, torch.amin),
+            **dict.fromkeys(_MAXIMA, torch.amax),
+        }
+        return PairCounts(**{name: float(combine[name](every[:, i], dim=0)) for i, name in enumerate(names)})
+
+
+@contextlib.contextmanager
+def plain_forward(model: nn.Module) -> Iterator[None]:
+    """Without the autocast that accelerate lays around ``forward``: scores as they will be after reloading."""
+    wrapped = model.__dict__.get("forward")
+    install_reward_head(model)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
+
+
+def _name_of(model: Any, *, whole: bool = False) -> str:
+    if isinstance(model, RewardModel):
+        name = str(model.folder or model.base_model or "model")
+    else:
+        name = (
+            str(model) if isinstance(model, (str, Path)) else str(getattr(model.config, "_name_or_path", "") or "model")
+        )
+    return name if whole else name.rstrip("/").split("/")[-1]
+
+
+def _model_and_tokenizer(
+    model: Any, args: RewardConfig, tokenizer: PreTrainedTokenizerBase | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if isinstance(model, RewardModel):
+        network, tokenizer = model.model, tokenizer or model.tokenizer
+    elif isinstance(model, (str, Path)):
+        kwargs = dict(args.model_init_kwargs or {})
+        loaded = load_model(
+            model,
+            training=True,
+            seed=args.seed,
+            dtype=kwargs.pop("dtype", None) or kwargs.pop("torch_dtype", None) or "float32",
+            attn_implementation=kwargs.pop("attn_implementation", None),
+            revision=kwargs.pop("revision", None),
+            trust_remote_code=kwargs.pop("trust_remote_code", args.trust_remote_code),
+            model_kwargs=kwargs,
+        )
+        network, tokenizer = loaded.model, tokenizer or loaded.tokenizer
+        for note in loaded.notes:
+            logger.info(note)
+    else:
+        network = model
+        if args.model_init_kwargs is not None:
+            raise ConfigError("model_init_kwargs have no effect on a model that is loaded already; leave them out")
+        if getattr(network.config, "num_labels", None) != 1 or not hasattr(network, "base_model_prefix"):
+            raise NotARewardModelError(
+                f"expected a *ForSequenceClassification with num_labels=1, got {type(network).__name__} with "
+                f"{getattr(network.config, 'num_labels', None)} outputs; load it with num_labels=1"
+            )
+        tokenizer = tokenizer or AutoTokenizer.from_pretrained(
+            network.config._name_or_path, trust_remote_code=args.trust_remote_code
+        )
+    _apply_tokenizer_options(network, tokenizer, args)
+    for note in resolve_pad_token(network, tokenizer):
+        logger.warning(note)
+    install_reward_head(network)
+    return network, tokenizer
+
+
+def _apply_tokenizer_options(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: RewardConfig) -> None:
+    for option in ("eos_token", "pad_token"):
+        token = getattr(args, option)
+        if token is not None:
+            if token not in tokenizer.get_vocab():
+                raise ConfigError(f"{option} {token!r} is not in the vocabulary of {type(tokenizer).__name__}")
+            setattr(tokenizer, option, token)
+    if args.eos_token is not None:
+        model.config.get_text_config().eos_token_id = tokenizer.eos_token_id
+    if args.chat_template_path is not None:
+        path = Path(args.chat_template_path)
+        if path.is_file():
+            tokenizer.chat_template = path.read_text(encoding="utf-8")
+        else:
+            source = AutoTokenizer.from_pretrained(args.chat_template_path, trust_remote_code=args.trust_remote_code)
+            if not source.chat_template:
+                raise ConfigError(f"chat_template_path: {args.chat_template_path} has no chat template")
+            tokenizer.chat_template = source.chat_template
+
+
+def _spec_from(args: RewardConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> RenderSpec:
+    limit = position_limit(model, tokenizer)
+    wanted = args.max_length or limit or 1_000_000
+    if limit is not None and wanted > limit:
+        logger.warning("max_length %d exceeds the %d positions of this model: using %d", wanted, limit, limit)
+        wanted = limit
+    auto = default_spec(tokenizer, wanted, truncation=args.truncation)
+    if args.layout == "auto" or (args.layout == "mixed" and auto.layout == "pair"):
+        layout = auto.layout
+    else:
+        layout = args.layout  # type: ignore[assignment]
+    return dataclasses.replace(auto, layout=layout, separator=args.separator)
