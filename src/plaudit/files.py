@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from plaudit.errors import OutputError
 
-__all__ = ["atomic_folder", "atomic_text"]
+__all__ = ["ScratchFolder", "atomic_folder", "atomic_text"]
 
 
 @contextmanager
@@ -78,3 +79,16 @@ def atomic_text(target: Path, text: str) -> None:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
     finally:
         staging.unlink(missing_ok=True)
+
+
+class ScratchFolder:
+    """A private temporary folder that its process removes together with this object, or at exit."""
+
+    def __init__(self, purpose: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=f"plaudit-{purpose}-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker must not delete what its parent still reads
+        shutil.rmtree(folder, ignore_errors=True)

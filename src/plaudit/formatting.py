@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +35,7 @@ __all__ = ["Explained", "RenderItem", "RenderSpec", "Rendered", "Renderer", "Too
 Layout = Literal["chat", "text", "pair", "mixed"]
 LAYOUTS: tuple[Layout, ...] = ("chat", "text", "pair", "mixed")
 TRUNCATIONS = ("keep-response", "drop")
+STAND_IN = "plaudit-stand-in-5d0b7f"
 
 
 class TooLongError(RenderError):
@@ -173,8 +174,8 @@ class _Encoded:
 
     ids: list[int]
     type_boundary: int | None
-    prompt: list[int]
-    response: list[int]
+    prompt: range
+    response: range
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ class Renderer:
     def explain(self, item: RenderItem, *, overlong: str = "error") -> Explained:
         """The rendering of one text with what each token is; needs a fast tokenizer."""
         layout = self._lay_out(item)
-        whole = self._encode(layout)
+        whole = self._encode(item, layout)
         fit = _Fit(item, whole, frozenset())
         if len(whole.ids) > self.spec.max_length:
             fitted = self._fit(item, layout, len(whole.ids), overlong)
@@ -267,17 +268,17 @@ class Renderer:
                 raise fitted
             fit = fitted
         kinds = ["special"] * len(fit.encoded.ids)
-        for kind, indices in (
-            ("prompt", [*self._earlier_turns(fit.item), *fit.encoded.prompt]),
-            ("response", fit.encoded.response),
-        ):
-            for index in indices:
+        parts = [(tokens, "prompt") for tokens in (*self._earlier_turns(fit.item), fit.encoded.prompt)]
+        for tokens, kind in (*parts, (fit.encoded.response, "response")):
+            for index in tokens:
                 kinds[index] = kind
         rendered = fit.rendered(len(whole.ids))
         kinds = [kind for index, kind in enumerate(kinds) if index not in fit.removed]
-        first_kept = next((index for index, kind in enumerate(kinds) if kind == "prompt"), 0)
-        cut_at = min(fit.removed) if fit.removed else first_kept if rendered.cut else None
-        return Explained([self.tokenizer.decode([t]) for t in rendered.input_ids], kinds, cut_at, rendered)
+        cut_at = None
+        if rendered.cut:
+            cut_at = min(fit.removed) if fit.removed else _common_prefix(whole.ids, rendered.input_ids)
+        texts = [str(self.tokenizer.decode([token])) for token in rendered.input_ids]
+        return Explained(texts, kinds, cut_at, rendered)
 
     # -- laying out ----------------------------------------------------------------------------------------------
 
@@ -288,7 +289,7 @@ class Renderer:
         layout = self.spec.layout
         if layout == "mixed":
             layout = "text" if isinstance(response, str) and not _is_messages(prompt) else "chat"
-        if layout == "chat" and prompt is not None:
+        if layout == "chat" and (prompt is not None or not isinstance(response, str)):
             return self._lay_out_chat(item)
         reply = response if isinstance(response, str) else _transcript(response, reply=True)
         if layout == "pair":
@@ -306,9 +307,10 @@ class Renderer:
             before = _plain(prompt) + "\n\nAssistant: "
         text = before + reply
         bos = self.tokenizer.bos_token
-        special_tokens = not (bos and text.startswith(bos))  # a text that brings its BOS gets no second one
+        own_bos = len(bos) if bos and text.startswith(bos) else 0  # a text that brings its BOS gets no second one
         eos = self.spec.add_eos and layout == "text"  # a bare text under the chat layout is taken as it is
-        return _Layout(text, None, special_tokens, eos, (0, len(before)), (len(before), len(text)))
+        split = max(own_bos, len(before))
+        return _Layout(text, None, not own_bos, eos, (own_bos, split), (split, len(text)))
 
     def _lay_out_chat(self, item: RenderItem) -> _Layout:
         prompt, response = _as_messages(item.prompt, "user"), _as_messages(item.response, "assistant")
@@ -316,19 +318,51 @@ class Renderer:
             raise RenderError(
                 "this is a conversation and the tokenizer has no chat template; set one, or use the layout 'text'"
             )
-        kwargs = {**self.spec.template_kwargs, **(item.template_kwargs or {})}
         try:
-            text = self.tokenizer.apply_chat_template(
-                [*prompt, *response], tools=item.tools or None, tokenize=False, add_generation_prompt=False, **kwargs
-            )
+            text = self._apply_template(item, [*prompt, *response])
         except Exception as error:  # templates raise what they like: jinja's errors, TypeError, their own
             roles = ", ".join(str(m.get("role")) for m in [*prompt, *response])
             raise RenderError(f"the chat template refuses this conversation (roles: {roles}): {error}") from error
+        return _Layout(text, None, False, False, None, None)
+
+    def _apply_template(self, item: RenderItem, messages: Sequence[Message]) -> str:
+        kwargs = {**self.spec.template_kwargs, **(item.template_kwargs or {})}
+        tools = list(item.tools) if item.tools else None
+        text = self.tokenizer.apply_chat_template(
+            [dict(m) for m in messages], tools=tools, tokenize=False, add_generation_prompt=False, **kwargs
+        )
         assert isinstance(text, str)
-        reply = _find_last(text, response[0].get("content"), len(text))
-        last_turn = next((m for m in reversed(prompt) if m.get("role") == "user"), prompt[-1])
-        asked = _find_last(text, last_turn.get("content"), reply[0] if reply else len(text))
-        return _Layout(text, None, False, False, asked, reply)
+        return text
+
+    def _locate(self, item: RenderItem, layout: _Layout) -> _Layout:
+        """A chat layout with the spans of its last user turn and its response; any other as it is.
+
+        Found by rendering once more with a stand-in for the content: looking for the content itself would find
+        ``assistant`` in a header, or the prompt in a response that quotes it.
+        """
+        if layout.response is not None:
+            return layout
+        prompt, response = _as_messages(item.prompt, "user"), _as_messages(item.response, "assistant")
+        first = {**response[0], "content": STAND_IN}
+        reply = self._span(item, layout.text, [*prompt, {k: v for k, v in first.items() if k != "tool_calls"}])
+        asked = None
+        turn = next((index for index in reversed(range(len(prompt))) if prompt[index].get("role") == "user"), None)
+        if turn is not None:
+            changed = [*prompt[:turn], {**prompt[turn], "content": STAND_IN}, *prompt[turn + 1 :], *response]
+            asked = self._span(item, layout.text, changed)
+        return replace(layout, prompt=asked, response=reply)
+
+    def _span(self, item: RenderItem, text: str, changed: Sequence[Message]) -> tuple[int, int] | None:
+        """Where ``text`` has what ``changed`` has in place of the stand-in; None where the template drops it."""
+        try:
+            other = self._apply_template(item, changed)
+        except Exception:  # a template that refuses the stand-in tells us nothing
+            return None
+        head, found, tail = other.partition(STAND_IN)
+        if not found:
+            return None
+        start = _common_prefix(text, head)
+        return start, len(text) - _common_prefix(text[start:][::-1], tail[::-1])
 
     def _with_eos(self, ids: list[int], wanted: bool) -> list[int]:
         eos = self.tokenizer.eos_token_id
@@ -338,7 +372,8 @@ class Renderer:
 
     # -- length --------------------------------------------------------------------------------------------------
 
-    def _encode(self, layout: _Layout) -> _Encoded:
+    def _encode(self, item: RenderItem, layout: _Layout | None = None) -> _Encoded:
+        layout = self._locate(item, layout or self._lay_out(item))
         if not self.tokenizer.is_fast:
             raise RenderError(
                 f"cutting an over-long text needs character offsets, which {type(self.tokenizer).__name__} (a slow "
@@ -352,26 +387,20 @@ class Renderer:
             return_token_type_ids=self._has_types,
             verbose=False,
         )
-        sequence_ids = encoding.sequence_ids(0)
-        prompt: list[int] = []
-        response: list[int] = []
-        for index, (start, end) in enumerate(encoding["offset_mapping"]):
-            sequence = sequence_ids[index]
-            if sequence is None or start == end:
-                continue
-            if sequence == 0 and layout.prompt and layout.prompt[0] <= start and end <= layout.prompt[1]:
-                prompt.append(index)
-            elif layout.response and sequence == (0 if layout.second is None else 1) and end > layout.response[0]:
-                if start < layout.response[1]:
-                    response.append(index)
+        ids = encoding["input_ids"]
+        places = list(zip(encoding.sequence_ids(0), encoding["offset_mapping"], strict=True))
+        prompt = _tokens_within(places, 0, layout.prompt, whole=True)
+        response = _tokens_within(places, 0 if layout.second is None else 1, layout.response, whole=False)
+        if response and layout.eos and ids[response[-1]] == self.tokenizer.eos_token_id:
+            response = response[:-1]  # a response that brings its EOS: it is not for cutting
         types = encoding["token_type_ids"] if self._has_types else None
-        return _Encoded(self._with_eos(encoding["input_ids"], layout.eos), _type_boundary(types), prompt, response)
+        return _Encoded(self._with_eos(ids, layout.eos), _type_boundary(types), prompt, response)
 
     def _fit(self, item: RenderItem, layout: _Layout, length: int, overlong: str) -> _Fit | TooLongError:
         limit = self.spec.max_length
         if self.spec.truncation == "drop" and overlong == "error":
             return TooLongError(f"{length} tokens, over the limit of {limit} (truncation is 'drop')")
-        reply_tokens = len(self._encode(layout).response)
+        reply_tokens = len(self._encode(item, layout).response)
         rounded = limit - (-reply_tokens % self.spec.cut_step)  # as if the reply had a whole number of steps
         for target in (rounded, limit):
             kept, encoded = self._drop_old_turns(item, target)
@@ -388,35 +417,52 @@ class Renderer:
 
     def _drop_old_turns(self, item: RenderItem, target: int) -> tuple[RenderItem, _Encoded]:
         """The item without its oldest turns, as far as the target needs it; the system message and last turn stay."""
-        encoded = self._encode(self._lay_out(item))
-        while len(encoded.ids) > target and _is_messages(item.prompt):
-            assert item.prompt is not None and not isinstance(item.prompt, str)
-            shorter = _without_oldest_turn(item.prompt)
+        encoded = self._encode(item)
+        while len(encoded.ids) > target:
+            shorter = _without_oldest_turn(_as_messages(item.prompt, "user"))
             if shorter is None:
                 break
             item = replace(item, prompt=shorter)
-            encoded = self._encode(self._lay_out(item))
+            encoded = self._encode(item)
         return item, encoded
 
-    def _earlier_turns(self, item: RenderItem) -> list[int]:
-        """Token indices of the contents of the other prompt messages in a chat layout (for display only)."""
+    def _earlier_turns(self, item: RenderItem) -> Iterator[range]:
+        """The tokens of each prompt message's content in a chat layout, one range a message (for display only)."""
         layout = self._lay_out(item)
-        if layout.special_tokens or not _is_messages(item.prompt):
-            return []
-        assert item.prompt is not None and not isinstance(item.prompt, str)
-        end = layout.prompt[0] if layout.prompt else 0
-        spans = []
-        for message in reversed(item.prompt):
-            span = _find_last(layout.text, message.get("content"), end)
-            if span:
-                spans.append(span)
-                end = span[0]
+        if layout.response is not None or not _is_messages(item.prompt):
+            return
+        prompt, response = _as_messages(item.prompt, "user"), _as_messages(item.response, "assistant")
         offsets = self.tokenizer(layout.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return [
-            index
-            for index, (start, stop) in enumerate(offsets["offset_mapping"])
-            if any(a <= start and stop <= b for a, b in spans) and start < stop
-        ]
+        places = [(0, offset) for offset in offsets["offset_mapping"]]
+        for index, message in enumerate(prompt):
+            changed = [*prompt[:index], {**message, "content": STAND_IN}, *prompt[index + 1 :], *response]
+            yield _tokens_within(places, 0, self._span(item, layout.text, changed), whole=True)
+
+
+def _tokens_within(
+    places: Sequence[tuple[int | None, tuple[int, int]]], part: int, span: tuple[int, int] | None, *, whole: bool
+) -> range:
+    """The tokens of a span of characters, without gaps; ``whole``: none that reaches over its ends.
+
+    Some tokenizers trim white space off the offsets, which leaves a token of nothing else with an empty one, at its
+    end: it belongs to the span where that end does.
+    """
+    first, last = span or (0, -1)
+    inside = [
+        index
+        for index, (sequence, (start, end)) in enumerate(places)
+        if sequence == part
+        and first < end
+        and (first <= start and end <= last if whole else start < last or start == end == last)
+    ]
+    return range(inside[0], inside[-1] + 1) if inside else range(0)
+
+
+def _common_prefix(a: Sequence[Any], b: Sequence[Any]) -> int:
+    shorter = min(len(a), len(b))
+    if a[:shorter] == b[:shorter]:
+        return shorter
+    return next(index for index in range(shorter) if a[index] != b[index])
 
 
 def _is_messages(prompt: Prompt) -> bool:
@@ -426,7 +472,13 @@ def _is_messages(prompt: Prompt) -> bool:
 def _is_empty(response: Response) -> bool:
     if isinstance(response, str):
         return not response.strip()
-    return not any((m.get("content") or "").strip() or m.get("tool_calls") for m in response)
+    return not any(_content(m).strip() or m.get("tool_calls") for m in response)
+
+
+def _content(message: Message) -> str:
+    """The text of a message: its content, or the texts of its content parts."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "\n".join(str(part.get("text") or "") for part in content)
 
 
 def _as_messages(value: Prompt | Response, role: str) -> list[dict[str, Any]]:
@@ -442,14 +494,14 @@ def _plain(prompt: str | Sequence[Message]) -> str:
     if isinstance(prompt, str):
         return prompt
     if len(prompt) == 1 and prompt[0].get("role") == "user":
-        return str(prompt[0].get("content") or "")
+        return _content(prompt[0])
     return _transcript(prompt)
 
 
 def _transcript(messages: Sequence[Message], *, reply: bool = False) -> str:
     parts = []
     for index, message in enumerate(messages):
-        content = str(message.get("content") or "")
+        content = _content(message)
         calls = message.get("tool_calls")
         if calls:
             content = f"{content}\n{json.dumps(calls, ensure_ascii=False)}".strip()
@@ -458,16 +510,9 @@ def _transcript(messages: Sequence[Message], *, reply: bool = False) -> str:
     return "\n\n".join(parts)
 
 
-def _find_last(text: str, content: Any, end: int) -> tuple[int, int] | None:
-    """The span of a message's content in a rendered template, searched from the end; None if the template rewrote it."""
-    wanted = content.strip() if isinstance(content, str) else ""
-    start = text.rfind(wanted, 0, end) if wanted else -1
-    return (start, start + len(wanted)) if start >= 0 else None
-
-
 def _without_oldest_turn(prompt: Sequence[Message]) -> list[Message] | None:
     """Without everything before the second user turn (a leading system message stays), or None if there is only one."""
-    head = [m for m in prompt[:1] if m.get("role") == "system"]
+    head = [m for m in prompt[:1] if m.get("role") in ("system", "developer")]
     body = list(prompt[len(head) :])
     for index, message in enumerate(body[1:], start=1):
         if message.get("role") == "user":

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
-import weakref
 from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from plaudit.files import ScratchFolder
 
 if TYPE_CHECKING:
     import datasets
@@ -44,16 +42,15 @@ def row_schema() -> pa.Schema:
 
 
 class Store:
-    """An Arrow file in a private temporary folder; its process removes it with this object or at exit."""
+    """An Arrow file in a scratch folder, which goes with this object."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="plaudit-data-")
-        weakref.finalize(self, _remove, self.folder, os.getpid())
+        self.folder = ScratchFolder("data")
 
     @property
     def path(self) -> str:
         """Where the rows are."""
-        return os.path.join(self.folder, "rows.arrow")
+        return str(self.folder.path / "rows.arrow")
 
     def write(self, rows: Iterable[tuple[dict[str, Any], int]]) -> npt.NDArray[np.uint64]:
         """Writes the rows batch by batch and returns their hashes."""
@@ -79,11 +76,6 @@ class Store:
         import datasets
 
         return datasets.Dataset.from_file(self.path)
-
-
-def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # a forked worker must not delete what its parent still reads
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fingerprint(hashes: npt.NDArray[np.uint64]) -> str:

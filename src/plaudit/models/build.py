@@ -201,7 +201,7 @@ def resolve_pad_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
         before = "none" if tokenizer.pad_token_id is None else "EOS"
         tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
         notes.append(f"pad token was {before}: added {PAD_TOKEN} (id {tokenizer.pad_token_id})")
-    embeddings = model.get_input_embeddings()
+    embeddings: Any = model.get_input_embeddings()
     if len(tokenizer) > embeddings.weight.shape[0]:
         with quiet_transformers():
             model.resize_token_embeddings(len(tokenizer))

@@ -59,4 +59,5 @@ def _reward_forward(
         return output
     hidden = getattr(self, self.base_model_prefix)(*args, use_cache=False, **kwargs)[0]  # [rows, T, H]
     picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, read_index)  # [N, H]
-    return SequenceClassifierOutput(logits=self.score(picked))
+    score: nn.Module = self.score  # type: ignore[assignment]
+    return SequenceClassifierOutput(logits=score(picked))

@@ -1,4 +1,4 @@
-"""Configuration of a training run: `RewardConfig` (TRL's, with what plaudit adds) and `TrainConfig` (data + model + it).
+"""Configuration of a training run: `TrainConfig` holds data, model and the fields of `RewardConfig`.
 
 Importing this module does not import torch; `RewardConfig` is made when it is first asked for.
 """
@@ -180,9 +180,8 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
 def _explain(error: Any) -> str:
     place = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
-        section: type[BaseModel] = TrainConfig
-        for part in place[:-1]:
-            section = {"data": DataConfig, "model": ModelConfig}.get(part, section)
+        sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig}
+        section = sections.get(place[0], TrainConfig) if len(place) > 1 else TrainConfig
         return f"unknown key {'.'.join(place)!r}{suggest(place[-1], sorted(section.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":

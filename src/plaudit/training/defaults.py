@@ -13,7 +13,7 @@ __all__ = ["default_max_length", "default_training", "supports_bf16"]
 def supports_bf16(device: torch.device) -> bool:
     """True where bfloat16 products are faster than float32 ones, not merely possible."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device.type == "cpu":
         probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plaudit.data import Columns, to_example
 from plaudit.errors import DataError, RenderError, RowError
+from plaudit.files import ScratchFolder
 from plaudit.formatting import Rendered, Renderer, RenderItem, TooLongError
 from plaudit.types import Example
 
@@ -55,8 +54,10 @@ class RenderReport:
         """What a person should know, one sentence each."""
         lines = [f"{name}: {self.kept:,} pairs, {self.tokens:,} tokens, longest text {self.longest:,}"]
         if self.cut:
+            share = self.cut / max(self.kept, 1)
             lines.append(
-                f"{name}: {self.cut:,} pairs ({self.cut / max(self.kept, 1):.1%}) lost the start of their prompt to the limit of {max_length} tokens"
+                f"{name}: {self.cut:,} pairs ({share:.1%}) lost the start of their prompt to the limit of "
+                f"{max_length} tokens"
             )
         if self.too_long:
             lines.append(f"{name}: {self.too_long:,} pairs left out, longer than {max_length} tokens")
@@ -71,7 +72,7 @@ class RenderedData:
 
     rows: Any
     report: RenderReport
-    folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    folder: ScratchFolder | None = field(default=None, repr=False)
 
 
 class _RenderRows:
@@ -186,7 +187,7 @@ def render_dataset(
         return RenderedData(mapped.filter(lambda row: row["status"] == OK).remove_columns("status"), render.report)
     if len(dataset) == 0:
         raise DataError(f"the {name} data set is empty")
-    folder = tempfile.TemporaryDirectory(prefix="plaudit-rendered-")
+    folder = ScratchFolder("rendered")
     mapped = dataset.map(
         render,
         with_indices=True,
@@ -196,7 +197,7 @@ def render_dataset(
         num_proc=num_proc,
         features=_features(),
         desc=f"Rendering {name}",
-        cache_file_name=str(Path(folder.name) / f"{name.replace('/', '_')}.arrow"),
+        cache_file_name=str(folder.path / f"{name.replace('/', '_')}.arrow"),
         load_from_cache_file=False,
         new_fingerprint=datasets.fingerprint.generate_random_fingerprint(),
     )
@@ -220,7 +221,7 @@ def _features() -> Any:
     )
 
 
-def _kept_rows(mapped: Dataset, name: str, folder: tempfile.TemporaryDirectory[str]) -> RenderedData:
+def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder) -> RenderedData:
     status = mapped.data.column("status").to_numpy()
     kept = np.flatnonzero(status == OK)
     report = RenderReport(

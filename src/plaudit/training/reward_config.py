@@ -15,7 +15,7 @@ __all__ = ["RewardConfig", "reward_config_fields"]
 
 
 @dataclass
-class RewardConfig(trl.RewardConfig):
+class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
     """Configuration of `RewardTrainer`: every field of TRL's RewardConfig with its default, and these.
 
     ``label_smoothing_factor`` (a field of TrainingArguments) smooths the preference labels.
@@ -47,8 +47,8 @@ class RewardConfig(trl.RewardConfig):
             raise ConfigError("batch_eval_metrics has no effect here: evaluation keeps two numbers a pair, not logits")
         if self.train_sampling_strategy not in ("random", "sequential"):
             raise ConfigError(
-                f"train_sampling_strategy {self.train_sampling_strategy!r} has no effect here: micro-batches are always "
-                "cut by length, and the order of pairs stays random; use random or sequential"
+                f"train_sampling_strategy {self.train_sampling_strategy!r} has no effect here: micro-batches are cut "
+                "by length anyway, and the order of pairs stays random; use random or sequential"
             )
         if self.activation_offloading:
             raise ConfigError(

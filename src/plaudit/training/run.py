@@ -106,6 +106,21 @@ def run_training(
     """
     device = resolve_device(config.model.device, config.model.device_fallback)
     checkpoint = _prepare_output(config, say)
+    try:
+        return _with_fallback(config, device, checkpoint, say, callbacks)
+    finally:
+        run = _run_folder(config)
+        if run.exists() and not any(run.glob("checkpoint-*")):  # nothing in it that a person could go on with
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _with_fallback(
+    config: TrainConfig,
+    device: torch.device,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+    callbacks: list[TrainerCallback] | None,
+) -> TrainResult:
     data = _load_data(config, say)
     try:
         return _run_on(config, device, data, checkpoint, say, callbacks)
@@ -140,9 +155,8 @@ def _load_data(config: TrainConfig, say: Callable[[str], None]) -> _Data:
             raise ConfigError(
                 "streaming cannot hold prompts out; give data.eval_source, or set data.eval_fraction to 0"
             )
-        stream = stream_preferences(
-            c.source, split=c.split, max_samples=c.max_samples, revision=c.revision, **options
-        ).shuffle(seed=config.seed, buffer_size=c.shuffle_buffer)
+        rows = stream_preferences(c.source, split=c.split, max_samples=c.max_samples, revision=c.revision, **options)
+        stream = rows.dataset.shuffle(seed=config.seed, buffer_size=c.shuffle_buffer)
         facts |= {"train_pairs": 0, "fingerprint": "streamed", "report": {}}
         notes = [f"streaming {c.source}, shuffled among {c.shuffle_buffer:,} rows"]
         say(notes[0])
@@ -194,8 +208,8 @@ def _run_on(
         render_spec=spec,
     )
     trainer.base_model = trainer.reward_model.base_model = config.model.name
-    for name, report in trainer.render_reports.items():
-        lines = report.lines({"train": "training", "eval": "held out"}.get(name, name), spec.max_length)
+    for name, rendering in trainer.render_reports.items():
+        lines = rendering.lines({"train": "training", "eval": "held out"}.get(name, name), spec.max_length)
         notes += lines
         for line in lines:
             say(line)
@@ -284,8 +298,8 @@ def _train_from(trainer: RewardTrainer, checkpoint: Path | None) -> None:
     except Exception as error:
         if checkpoint is not None and trainer.state.global_step == 0:
             raise ModelError(
-                f"cannot resume from {checkpoint}: {type(error).__name__}: {' '.join(str(error).split())[:300]}; delete "
-                "that folder to resume from the checkpoint before it, or start anew with overwrite"
+                f"cannot resume from {checkpoint}: {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
+                "delete that folder to resume from the checkpoint before it, or start anew with overwrite"
             ) from error
         raise
 
@@ -302,10 +316,10 @@ def _prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | N
     output, run = config.output, _run_folder(config)
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; choose a folder")
-    if output.exists() and any(output.iterdir()) and not config.overwrite:
-        if not (config.resume and run.exists()):
-            done = "; it is finished, there is nothing to resume" if config.resume else ""
-            raise OutputError(f"{output} exists already{done}; choose another output, or pass overwrite to replace it")
+    in_use = output.exists() and any(output.iterdir())
+    if in_use and not config.overwrite and not (config.resume and run.exists()):
+        done = "; it is finished, there is nothing to resume" if config.resume else ""
+        raise OutputError(f"{output} exists already{done}; choose another output, or pass overwrite to replace it")
     if run.exists() and not (config.overwrite or config.resume):
         raise OutputError(f"{run} holds an unfinished run: pass resume to go on with it, or overwrite to start anew")
     if run.exists() and config.overwrite:

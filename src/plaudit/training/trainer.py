@@ -36,7 +36,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from plaudit.errors import ConfigError, NotARewardModelError
 from plaudit.formatting import RenderSpec, default_spec
-from plaudit.losses import OBJECTIVES, LossOptions
+from plaudit.losses import OBJECTIVES, LossOptions, Objective
 from plaudit.metrics import PairCounts
 from plaudit.models.build import load_model, position_limit, resolve_pad_token
 from plaudit.models.heads import install_reward_head, reads_last_token
@@ -122,7 +122,7 @@ class RewardTrainer(Trainer):
                     module.p = 0.0
         spec = render_spec or _spec_from(args, network, tokenizer)
         self.reward_model = RewardModel(network, tokenizer, spec, base_model=self.base_model)
-        self.objective = OBJECTIVES.get(args.objective)
+        self.objective: Objective = OBJECTIVES.get(args.objective)
         self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
         self._folders: list[RenderedData] = []  # keeps the rendered files alive
         self.render_reports: dict[str, RenderReport] = {}
@@ -141,7 +141,7 @@ class RewardTrainer(Trainer):
         super().__init__(
             model=network,
             args=args,
-            data_collator=data_collator or list,
+            data_collator=data_collator,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             processing_class=tokenizer,
@@ -167,7 +167,7 @@ class RewardTrainer(Trainer):
 
     # -- data ----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, dataset: Any, args: RewardConfig, name: str) -> Any:
+    def _prepare(self, dataset: Any, args: Any, name: str) -> Any:
         with args.main_process_first(desc=f"rendering {name}"):
             rendered = render_dataset(dataset, self.reward_model.renderer, num_proc=args.dataset_num_proc, name=name)
         self._folders.append(rendered)
@@ -176,7 +176,7 @@ class RewardTrainer(Trainer):
 
     def _loader(self, dataset: Any, micro_batch: int, per_step: int, *, training: bool) -> StepLoader:
         """Steps of ``per_step`` pairs on this rank, cut into micro-batches."""
-        args = self.args
+        args: Any = self.args
         collator = StepCollator(
             micro_batch,
             pad_token_id=self.reward_model.tokenizer.pad_token_id,
@@ -185,7 +185,7 @@ class RewardTrainer(Trainer):
             multiple=args.pad_to_multiple_of,
             collate=self.user_collator,
         )
-        workers = {
+        workers: dict[str, Any] = {
             "num_workers": args.dataloader_num_workers,
             "pin_memory": args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
             "persistent_workers": args.dataloader_persistent_workers,
@@ -220,6 +220,7 @@ class RewardTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> StepLoader:
         if isinstance(eval_dataset, str):
+            assert isinstance(self.eval_dataset, dict)
             eval_dataset = self.eval_dataset[eval_dataset]
         dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
         if dataset is None:
@@ -245,7 +246,7 @@ class RewardTrainer(Trainer):
             self.accelerator.gradient_state._set_sync_gradients(last)
             sync = last or plugin.get("sync_each_batch", False)
             with contextlib.nullcontext() if sync else self.accelerator.no_sync(model):
-                loss += super().training_step(model, batch, num_items_in_batch=pairs)
+                loss += super().training_step(model, batch, num_items_in_batch=pairs)  # type: ignore[arg-type]
         return loss
 
     def _over_ranks(self, value: float) -> float:
@@ -273,8 +274,8 @@ class RewardTrainer(Trainer):
         return (loss, {"rewards": rewards}) if return_outputs else loss
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        tokens = sum(batch["input_ids"].numel() for batch in inputs["micro_batches"])
-        return 6 * tokens * int(self.model.num_parameters(exclude_embeddings=True))
+        tokens = sum(int(batch["input_ids"].numel()) for batch in inputs["micro_batches"])
+        return 6 * tokens * int(self.reward_model.model.num_parameters(exclude_embeddings=True))
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         kind = self.args.include_num_input_tokens_seen
@@ -307,6 +308,7 @@ class RewardTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """Adds up counts over all batches and ranks and divides once; keeps two numbers a pair at most."""
+        assert self.model is not None
         model = self._wrap_model(self.model, training=False)
         if not self.accelerator._models and model is self.model:
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
@@ -334,7 +336,7 @@ class RewardTrainer(Trainer):
         prefixed = {
             k if k.startswith(f"{metric_key_prefix}_") else f"{metric_key_prefix}_{k}": v for k, v in metrics.items()
         }
-        return EvalLoopOutput(predictions, labels, prefixed, int(counts.pairs))
+        return EvalLoopOutput(predictions, labels, prefixed, int(counts.pairs))  # type: ignore[arg-type]
 
     def _gather_rewards(self, kept: list[torch.Tensor]) -> tuple[Any, Any]:
         rewards = torch.cat(kept)
@@ -369,14 +371,15 @@ class RewardTrainer(Trainer):
             return
         if state_dict is not None:
             raise ConfigError("saving a sharded model (FSDP, ZeRO-3) is not supported by this version of plaudit")
-        training = self.model.training
-        with plain_forward(self.model):
+        network, settings = self.reward_model.model, self.args.to_dict()  # type: ignore[no-untyped-call]
+        training = network.training
+        with plain_forward(network):
             self.reward_model.save_pretrained(
-                output_dir or self.args.output_dir,
+                str(output_dir or self.args.output_dir),
                 check=False,
-                training_config__json=json.dumps(self.args.to_dict(), indent=1, default=str) + "\n",
+                training_config__json=json.dumps(settings, indent=1, default=str) + "\n",
             )
-        self.model.train(training)
+        network.train(training)
 
 
 class _Sums:
@@ -429,19 +432,16 @@ class _Sums:
         wide = torch.float32 if device.type == "mps" else torch.float64
         mine = torch.stack([self.values.get(n, torch.tensor(float(empty[n]))).to(device, wide) for n in names])
         every = accelerator.gather(mine.unsqueeze(0)) if accelerator.num_processes > 1 else mine.unsqueeze(0)
-        combine = {
-            **dict.fromkeys(_SUMS, torch.sum),
-            **dict.fromkeys(_MINIMA, torch.amin),
-            **dict.fromkeys(_MAXIMA, torch.amax),
-        }
-        return PairCounts(**{name: float(combine[name](every[:, i], dim=0)) for i, name in enumerate(names)})
+        totals = {"sum": every.sum(dim=0), "min": every.amin(dim=0), "max": every.amax(dim=0)}
+        kind = {**dict.fromkeys(_SUMS, "sum"), **dict.fromkeys(_MINIMA, "min"), **dict.fromkeys(_MAXIMA, "max")}
+        return PairCounts(**{name: float(totals[kind[name]][i]) for i, name in enumerate(names)})
 
 
 @contextlib.contextmanager
-def plain_forward(model: nn.Module) -> Iterator[None]:
+def plain_forward(model: PreTrainedModel) -> Iterator[None]:
     """Without the autocast that accelerate lays around ``forward``: scores as they will be after reloading."""
     wrapped = model.__dict__.get("forward")
-    install_reward_head(model)  # type: ignore[arg-type]
+    install_reward_head(model)
     try:
         yield
     finally:

@@ -1,0 +1,20 @@
+"""The command line. One file per command: parse -> one library call -> print.
+
+Data goes to stdout, talk to stderr. Importing this imports neither torch nor transformers: commands import what they
+need when they run, so that ``plaudit --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from plaudit.cli import compare, evaluate, rank, render, score, train, verify
+from plaudit.cli.app import app, main
+
+__all__ = ["app", "main"]
+
+app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=score.EPILOG)(score.score)
+app.command(epilog=compare.EPILOG)(compare.compare)
+app.command(epilog=rank.EPILOG)(rank.rank)
+app.command(epilog=verify.EPILOG)(verify.verify)
+app.command(epilog=render.EPILOG)(render.render)

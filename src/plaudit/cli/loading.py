@@ -1,0 +1,63 @@
+"""From options to a loaded model, and from an error inside a batch to the row that caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from plaudit.cli.output import waiting
+from plaudit.errors import RenderError, RowError, ScoreError
+from plaudit.types import Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from plaudit.formatting import RenderItem
+    from plaudit.models.reward_model import RewardModel
+
+__all__ = ["load_reward_model", "parse_prompt", "score_located"]
+
+
+def load_reward_model(name: str, **options: Any) -> RewardModel:
+    """`RewardModel.from_pretrained` with a spinner."""
+    with waiting(f"loading {name}"):
+        from plaudit.models.reward_model import RewardModel
+
+        return RewardModel.from_pretrained(name, **options)
+
+
+def parse_prompt(text: str | None) -> Prompt:
+    """A prompt from the command line: text, or a conversation written as a JSON list of messages."""
+    if text is None:
+        return None
+    from plaudit.data.messages import text_or_messages
+
+    return text_or_messages(text, "--prompt")
+
+
+def score_located(
+    model: RewardModel,
+    items: Sequence[RenderItem],
+    locations: Sequence[str],
+    *,
+    overlong: str = "error",
+    progress: Callable[[int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """`RewardModel.score_items`, whose errors name ``locations`` (``file:line``) instead of indices."""
+    try:
+        return model.score_items(items, overlong=overlong, progress=progress)
+    except RenderError:
+        for item, location in zip(items, locations, strict=True):
+            try:
+                model.renderer.render(item, overlong=overlong)
+            except RenderError as error:
+                raise RowError(str(error), location) from error
+        raise
+    except ScoreError:
+        for item, location in zip(items, locations, strict=True):
+            try:
+                model.score_items([item], overlong=overlong)
+            except ScoreError as error:
+                raise RowError(str(error), location) from error
+        raise

@@ -1,0 +1,220 @@
+"""Printing: results to stdout as tables or JSON, talk to stderr. Knows nothing about models."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from plaudit.errors import OutputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from plaudit.evaluation import EvaluationReport
+
+__all__ = [
+    "LineWriter",
+    "advance_bar",
+    "complain",
+    "evaluation_tables",
+    "line_writer",
+    "print_json",
+    "say",
+    "set_log_level",
+    "shorten",
+    "simple_table",
+    "stderr_console",
+    "stdout_console",
+    "waiting",
+]
+
+
+def stdout_console() -> Console:
+    """The console for results; 80 columns where the output is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False)
+
+
+def stderr_console() -> Console:
+    """The console for everything else."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal."""
+    stderr_console().print(line, markup=False, soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """``error: …`` in one line."""
+    from rich.text import Text
+
+    line = Text.assemble(("error:", "bold red"), " ", " ".join(message.split()))
+    stderr_console().print(line, soft_wrap=True)
+
+
+def set_log_level(level: int) -> None:
+    """Sends the records of the logger ``plaudit`` from this level on to stderr."""
+    from rich.logging import RichHandler
+
+    logger = logging.getLogger("plaudit")
+    for handler in [h for h in logger.handlers if isinstance(h, RichHandler)]:
+        logger.removeHandler(handler)
+    show = level <= logging.DEBUG
+    logger.addHandler(RichHandler(level, stderr_console(), show_time=show, show_path=show, markup=False))
+    logger.setLevel(level)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+
+
+def shorten(value: Any, width: int = 70) -> str:
+    """The start of a text or conversation, in one line."""
+    if isinstance(value, (list, tuple)):
+        value = " ".join(str(message.get("content") or "") for message in value)
+    text = " ".join(str(value if value is not None else "").split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def simple_table(*columns: str, title: str | None = None) -> Table:
+    """A table; a column whose name starts with ``>`` holds numbers, one that starts with ``~`` is shortened to fit."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        if name.startswith("~"):
+            table.add_column(name[1:], no_wrap=True, overflow="ellipsis", ratio=1)
+        elif name.startswith(">"):
+            table.add_column(name[1:], justify="right", no_wrap=True)
+        else:
+            table.add_column(name)
+    return table
+
+
+def cell(value: Any, style: str = "") -> Text:
+    """Text for a table cell, in which brackets mean nothing."""
+    from rich.text import Text
+
+    return Text(str(value), style=style)
+
+
+def evaluation_tables(report: EvaluationReport, name: str) -> list[Table]:
+    """The accuracy beside the baselines, the other figures, and accuracy by source where there are several."""
+    accuracy = simple_table("", ">accuracy", "95% interval")
+    rows = [(name, report.accuracy, "bold"), *((key, value, "") for key, value in report.baselines.items())]
+    for label, interval, style in rows:
+        accuracy.add_row(
+            cell(label, style), cell(f"{interval.value:.3f}", style), f"{interval.low:.3f} – {interval.high:.3f}"
+        )
+    figures = simple_table(">pairs", ">prompts", ">ties", ">loss", ">margin", ">reward mean", ">reward std")
+    figures.add_row(
+        f"{report.pairs:,}",
+        f"{report.prompts:,}",
+        f"{report.ties:.1%}",
+        f"{report.loss:.4f}",
+        f"{report.margin:.3f}",
+        f"{report.reward_mean:.3f}",
+        f"{report.reward_std:.3f}",
+    )
+    tables = [accuracy, figures]
+    if report.by_source:
+        by_source = simple_table("source", ">accuracy", "95% interval")
+        for source, interval in report.by_source.items():
+            by_source.add_row(
+                cell(shorten(source, 40)), f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"
+            )
+        tables.append(by_source)
+    return tables
+
+
+# -- long work -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner on stderr while something loads; nothing where that is no terminal."""
+    console = stderr_console()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(cell(what)):
+        yield
+
+
+class Advance(Protocol):
+    def __call__(self, count: int, /) -> None: ...
+
+
+@contextmanager
+def advance_bar(what: str, total: int | None, *, results_on_stdout: bool = False) -> Iterator[Advance]:
+    """Yields a function to call with the number of things done; draws a bar on stderr where that is a terminal.
+
+    Args:
+        what: what is counted.
+        total: how many there will be, None where unknown.
+        results_on_stdout: results are printed meanwhile: no bar where both go to the same terminal.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = stderr_console()
+    hidden = not console.is_terminal or (results_on_stdout and sys.stdout.isatty())
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=hidden, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+class LineWriter(Protocol):
+    def __call__(self, line: str, /) -> None: ...
+
+
+@contextmanager
+def line_writer(target: Path | None) -> Iterator[LineWriter]:
+    """Yields a function that writes a line: to stdout, or to a file that gets its name when the block has succeeded.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if target is None:
+        yield print
+        return
+    staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder; give the name of a file")
+        file = staging.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+
+    def write(line: str) -> None:
+        with _output_errors(target):
+            print(line, file=file)
+
+    try:
+        with file:
+            yield write
+        with _output_errors(target):
+            os.replace(staging, target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
