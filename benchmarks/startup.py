@@ -35,7 +35,8 @@ def import_seconds() -> list[float]:
 
 
 def imports_torch() -> bool:
-    code = "import sys, plaudit.cli\ntry:\n    plaudit.cli.main(['--help'])\nexcept SystemExit:\n    pass\nprint('torch' in sys.modules)"
+    lines = ["import sys, plaudit.cli", "try:", "    plaudit.cli.main(['--help'])", "except SystemExit:", "    pass"]
+    code = "\n".join([*lines, "print('torch' in sys.modules)"])
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     return output.strip().endswith("True")
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from tiny_models import TOKENIZERS, save_tiny
 from transformers import PreTrainedTokenizerBase
+
+from tiny_models import TOKENIZERS, save_tiny
 
 torch.set_num_threads(1)
 transformers.utils.logging.disable_progress_bar()

@@ -25,21 +25,21 @@ CORPUS = [
 ]
 
 CHATML = (
-    "{%- if tools %}<|im_start|>system\nTools: {{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{%- if tools %}{{ '<|im_start|>system\nTools: ' + (tools | tojson) + '<|im_end|>\n' }}{% endif %}"
     "{%- for message in messages %}"
     "{%- set content = message.content or '' %}"
-    "<|im_start|>{{ message.role }}\n"
+    "{{ '<|im_start|>' + message.role + '\n' }}"
     "{%- if message.role == 'assistant' and '</think>' in content %}"
-    "<think>\n{{ content.split('</think>')[0].split('<think>')[-1].strip() }}\n</think>\n\n"
+    "{{ '<think>\n' + content.split('</think>')[0].split('<think>')[-1].strip() + '\n</think>\n\n' }}"
     "{%- set content = content.split('</think>')[-1].lstrip('\n') %}"
     "{%- elif message.role == 'assistant' and loop.last and enable_thinking is defined and not enable_thinking %}"
-    "<think>\n\n</think>\n\n"
+    "{{ '<think>\n\n</think>\n\n' }}"
     "{%- endif %}"
     "{{ content }}"
-    "{%- for call in message.tool_calls or [] %}<tool_call>{{ call | tojson }}</tool_call>{% endfor %}"
-    "<|im_end|>\n"
+    "{%- for call in message.tool_calls or [] %}{{ '<tool_call>' + (call | tojson) + '</tool_call>' }}{% endfor %}"
+    "{{ '<|im_end|>\n' }}"
     "{%- endfor %}"
-    "{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 """As Qwen3's: roles as headers, thoughts in their own block, tools, and an argument ``enable_thinking``."""
 
@@ -49,9 +49,9 @@ LLAMA_TEMPLATE = (
     "{%- if message.role not in ('system', 'user', 'assistant') %}"
     "{{ raise_exception('only system, user and assistant roles are supported') }}"
     "{%- endif %}"
-    "<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content | trim }}<|eot_id|>"
+    "{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + (message.content | trim) + '<|eot_id|>' }}"
     "{%- endfor %}"
-    "{%- if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+    "{%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
 """As Llama 3's: it writes the BOS itself and strips every message."""
 

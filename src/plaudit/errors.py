@@ -64,7 +64,9 @@ class RowError(DataError):
 
 
 class RenderError(PlauditError):
-    """A prompt and response that cannot be turned into tokens."""
+    """A prompt and response that cannot be turned into tokens. ``index`` is its place in a list, where there is one."""
+
+    index: int | None = None
 
 
 class ModelError(PlauditError):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from plaudit.errors import OutputError
+from plaudit.errors import OutputError, PlauditError
 
 __all__ = ["ScratchFolder", "atomic_folder", "atomic_text"]
 
 
 @contextmanager
-def atomic_folder(target: Path, *, last: str | None = None) -> Iterator[Path]:
+def atomic_folder(target: Path, *, last: str | None = None, replaces: Sequence[str] = ()) -> Iterator[Path]:
     """Yields an empty folder beside ``target``; its files take their final place only when the block succeeds.
 
     Into a folder that is not there yet (or is empty) they go by one rename; into an existing one file by file, the
-    file called ``last`` at the end, so that its presence vouches for the others.
+    file called ``last`` at the end, so that it vouches for the others. Files there that match a pattern of
+    ``replaces`` and were not written again are removed: they would be read together with the new ones.
 
     Raises:
         OutputError: the target cannot be written.
@@ -33,14 +36,19 @@ def atomic_folder(target: Path, *, last: str | None = None) -> Iterator[Path]:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
     try:
         yield staging
-        _publish(staging, target, last)
-    except OSError as error:
-        raise OutputError(f"writing {target} failed: {error.strerror or error}; nothing was left under it") from error
+        _publish(staging, target, last, replaces)
+    except PlauditError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and "(os error " not in str(error):  # as Rust writers say
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"writing {target} failed: {reason}; nothing was left under it") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _publish(staging: Path, target: Path, last: str | None) -> None:
+def _publish(staging: Path, target: Path, last: str | None, replaces: Sequence[str]) -> None:
     umask = _umask()
     staging.chmod(0o777 & ~umask)
     for path in staging.rglob("*"):  # some writers make private files; these are for whoever may read the folder
@@ -50,11 +58,20 @@ def _publish(staging: Path, target: Path, last: str | None) -> None:
             target.rmdir()
         staging.rename(target)
         return
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
-        final = target / path.name
+    names = {path.name for path in staging.iterdir()}
+    for name in sorted(names, key=lambda name: name == last):
+        path, final = staging / name, target / name
+        if name == last:
+            _remove_stale(target, names, replaces)
         if path.is_dir() and final.is_dir():
             shutil.rmtree(final)
         os.replace(path, final)
+
+
+def _remove_stale(target: Path, names: Collection[str], patterns: Sequence[str]) -> None:
+    for path in list(target.iterdir()):
+        if path.name not in names and path.is_file() and any(fnmatchcase(path.name, p) for p in patterns):
+            path.unlink()
 
 
 def _umask() -> int:
@@ -78,7 +95,8 @@ def atomic_text(target: Path, text: str) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error
     finally:
-        staging.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is gone after the rename, or could not be made
+            staging.unlink()
 
 
 class ScratchFolder:

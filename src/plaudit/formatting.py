@@ -400,10 +400,10 @@ class Renderer:
         limit = self.spec.max_length
         if self.spec.truncation == "drop" and overlong == "error":
             return TooLongError(f"{length} tokens, over the limit of {limit} (truncation is 'drop')")
-        reply_tokens = len(self._encode(item, layout).response)
-        rounded = limit - (-reply_tokens % self.spec.cut_step)  # as if the reply had a whole number of steps
+        whole = self._encode(item, layout)
+        rounded = limit - (-len(whole.response) % self.spec.cut_step)  # as if the reply had a whole number of steps
         for target in (rounded, limit):
-            kept, encoded = self._drop_old_turns(item, target)
+            kept, encoded = self._drop_old_turns(item, whole, target)
             surplus = len(encoded.ids) - target
             if surplus <= len(encoded.prompt):
                 return _Fit(kept, encoded, frozenset(encoded.prompt[: max(surplus, 0)]))
@@ -415,9 +415,8 @@ class Renderer:
             f"the limit of {limit}; shorten it, raise max_length, or choose to cut its end (overlong 'cut')"
         )
 
-    def _drop_old_turns(self, item: RenderItem, target: int) -> tuple[RenderItem, _Encoded]:
+    def _drop_old_turns(self, item: RenderItem, encoded: _Encoded, target: int) -> tuple[RenderItem, _Encoded]:
         """The item without its oldest turns, as far as the target needs it; the system message and last turn stay."""
-        encoded = self._encode(item)
         while len(encoded.ids) > target:
             shorter = _without_oldest_turn(_as_messages(item.prompt, "user"))
             if shorter is None:

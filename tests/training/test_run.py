@@ -377,6 +377,13 @@ def test_bad_configuration_is_one_clear_error(overrides: dict[str, Any], message
         load_config(None, {"data": "d.jsonl", "output": str(tmp_path / "o"), **overrides})
 
 
+def test_what_yaml_misreads_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    training = "training:\n  learning_rate: 1e-5\n  eval_strategy: no\n"
+    path.write_text(f"data: d.jsonl\noutput: out\n{training}", encoding="utf-8")
+    assert load_config(path).training == {"learning_rate": 1e-5, "eval_strategy": "no"}
+
+
 def test_a_yaml_file_and_overrides_are_laid_over_each_other(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("data: d.jsonl\nmodel: base\noutput: out\ntraining:\n  learning_rate: 0.5\n", encoding="utf-8")

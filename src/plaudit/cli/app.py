@@ -63,8 +63,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog=(
         "[bold]First steps[/]\n"
-        "  plaudit train --data pairs.jsonl --output my-rm\n"
-        "  plaudit compare --model my-rm --prompt 'Why is the sky blue?' 'A.' 'B.'\n\n"
+        "plaudit train --data pairs.jsonl --output my-rm\n"
+        "plaudit compare --model my-rm --prompt 'Why is the sky blue?' 'A.' 'B.'\n\n"
         "Results go to stdout, everything else to stderr; every command takes --json."
     ),
 )

@@ -11,7 +11,7 @@ from plaudit.cli import options as o
 from plaudit.cli.loading import load_reward_model, parse_prompt
 from plaudit.cli.output import cell, print_json, shorten, simple_table, stdout_console
 
-EPILOG = "[bold]Example[/]\n  plaudit compare --model my-rm --prompt 'Why is the sky blue?' 'Air.' 'Dunno.'"
+EPILOG = "[bold]Example[/]\nplaudit compare --model my-rm -p 'Why is the sky blue?' 'Air.' 'No idea.'"
 
 
 def compare(
@@ -41,14 +41,17 @@ def compare(
     if as_json:
         print_json({"model": model, "prompt": prompt, "a": a, "b": b, **asdict(result)})
         return
-    table = simple_table("", ">score", ">P(better)", "~response")
+    table = simple_table("", ">score", ">P(better)", "response")
     for name, score, probability, text in (
         ("A", result.score_a, result.probability, a),
         ("B", result.score_b, 1 - result.probability, b),
     ):
         style = "bold green" if result.preferred == name.lower() else ""
         table.add_row(
-            cell(name, style), cell(f"{score:.4f}", style), cell(f"{probability:.3f}", style), cell(shorten(text))
+            cell(name, style),
+            cell(f"{score:.4f}", style),
+            cell(f"{probability:.3f}", style),
+            cell(shorten(text), fit=True),
         )
     stdout_console().print(table)
     verdict = "a tie" if result.preferred == "tie" else f"{result.preferred.upper()} is preferred"

@@ -13,8 +13,8 @@ from plaudit.cli.output import advance_bar, evaluation_tables, print_json, say, 
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "  plaudit evaluate --model my-rm --data pairs.jsonl\n"
-    "  plaudit evaluate --model my-rm --data owner/name --split 'test[:500]' --json"
+    "plaudit evaluate --model my-rm --data pairs.jsonl\n"
+    "plaudit evaluate --model my-rm --data pairs.jsonl --split '[:500]' --json"
 )
 
 

@@ -90,26 +90,24 @@ def shorten(value: Any, width: int = 70) -> str:
 
 
 def simple_table(*columns: str, title: str | None = None) -> Table:
-    """A table; a column whose name starts with ``>`` holds numbers, one that starts with ``~`` is shortened to fit."""
+    """A table; a column whose name starts with ``>`` holds numbers, which are never shortened."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in columns:
-        if name.startswith("~"):
-            table.add_column(name[1:], no_wrap=True, overflow="ellipsis", ratio=1)
-        elif name.startswith(">"):
+        if name.startswith(">"):
             table.add_column(name[1:], justify="right", no_wrap=True)
         else:
             table.add_column(name)
     return table
 
 
-def cell(value: Any, style: str = "") -> Text:
-    """Text for a table cell, in which brackets mean nothing."""
+def cell(value: Any, style: str = "", *, fit: bool = False) -> Text:
+    """Text for a table cell, in which brackets mean nothing; ``fit``: shortened to one line where there is no room."""
     from rich.text import Text
 
-    return Text(str(value), style=style)
+    return Text(str(value), style=style, no_wrap=fit, overflow="ellipsis" if fit else "fold")
 
 
 def evaluation_tables(report: EvaluationReport, name: str) -> list[Table]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "  plaudit rank --model my-rm --prompt 'Why is the sky blue?' 'Air.' 'Dunno.' 'Sea.'\n"
-    "  plaudit rank --model my-rm --prompt 'Why is the sky blue?' --file replies.txt"
+    "plaudit rank --model my-rm -p 'Why is the sky blue?' 'Air.' 'No idea.' 'Sea.'\n"
+    "plaudit rank --model my-rm -p 'Why is the sky blue?' --file replies.txt"
 )
 
 
@@ -80,9 +80,9 @@ def rank(
             }
         )
         return
-    table = simple_table(">rank", ">score", ">given as", "~response")
+    table = simple_table(">rank", ">score", ">given as", "response")
     for r in ranking:
-        table.add_row(str(r.rank), f"{r.score:.4f}", str(r.index + 1), cell(shorten(r.response)))
+        table.add_row(str(r.rank), f"{r.score:.4f}", str(r.index + 1), cell(shorten(r.response), fit=True))
     stdout_console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from plaudit.cli import options as o
 from plaudit.cli.output import print_json, say, stdout_console, waiting
-from plaudit.errors import ConfigError, DataError, ModelError, PlauditError, RowError
+from plaudit.errors import ConfigError, DataError, PlauditError, RowError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "  plaudit render pairs.jsonl --model my-rm --row 3\n"
-    "  plaudit render pairs.jsonl --model embedded --max-length 64"
+    "plaudit render pairs.jsonl --model my-rm --row 3\n"
+    "plaudit render pairs.jsonl --model embedded --max-length 64"
 )
 
 STYLES = {"special": "dim cyan", "prompt": "", "response": "green"}
+LABEL = 10
 VISIBLE = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "·"})
 
 
@@ -158,24 +160,17 @@ def _renderer(
     trust_remote_code: bool,
 ) -> tuple[Renderer, str]:
     """The renderer of a model, and where the model reads the reward: ``last`` or ``pooled``."""
-    from transformers import AutoTokenizer
-
     from plaudit.formatting import Renderer, default_spec
-    from plaudit.models.build import resolve_name
-    from plaudit.models.contract import ScoringContract
+    from plaudit.models.build import load_tokenizer
+    from plaudit.models.reward_model import find_contract
 
-    path = resolve_name(name)
-    folder = _folder(path, revision)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"cannot load the tokenizer of {name}: {' '.join(str(error).split())[:400]}") from error
+    tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
+    _, contract = find_contract(name, revision)
     if chat_template is not None:
         try:
             tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the chat template {chat_template}: {error}") from error
-    contract = ScoringContract.load(folder) if folder is not None else None
     if contract is not None:
         changes: dict[str, Any] = {"max_length": max_length, "truncation": truncation, "layout": layout}
         changes = {key: value for key, value in changes.items() if value is not None}
@@ -190,15 +185,6 @@ def _renderer(
     if max_length is None:
         spec = replace(spec, max_length=256 if spec.layout == "pair" else min(2048, tokenizer.model_max_length))
     return Renderer(tokenizer, spec), "pooled" if spec.layout == "pair" else "last"
-
-
-def _folder(path: str, revision: str | None) -> Path | None:
-    """The folder that may hold the contract."""
-    if Path(path).is_dir():
-        return Path(path)
-    from plaudit.models.reward_model import _hub_folder
-
-    return _hub_folder(path, revision)
 
 
 def _explain(renderer: Renderer, name: str, item: Any) -> View:
@@ -229,50 +215,43 @@ def _print_views(facts: dict[str, Any], views: list[View]) -> None:
         kinds = view.explained.kinds
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in STYLES)
         console.print(Text.assemble((view.name, "bold"), f"  {len(kinds)} tokens: {counts}"))
-        console.print(_token_table(view.explained, view.read_index(facts["read_position"])))
+        for line in _token_lines(view.explained, view.read_index(facts["read_position"]), console.width):
+            console.print(line, soft_wrap=True)
     console.print()
-    where = "at [read]" if facts["read_position"] == "last" else "by the model's own pooling over all tokens"
+    where = "read at [read]" if facts["read_position"] == "last" else "pooled by the model, not read at one token"
     console.print(
         Text.assemble(
             ("special", STYLES["special"]),
             ": special tokens and template, prompt, ",
             ("response", STYLES["response"]),
-            f"; ✂ tokens lost to the limit; the reward is read {where}",
+            f"; ✂ tokens lost to the limit; the reward is {where}",
             style="",
         ),
         soft_wrap=True,
     )
 
 
-def _token_table(explained: Explained, read_index: int | None) -> Any:
-    """One row for each run of tokens of one kind; a row of its own where tokens are missing."""
-    from rich.table import Table
+def _token_lines(explained: Explained, read_index: int | None, width: int) -> Iterator[Text]:
+    """Runs of tokens of one kind, each with its kind in front, broken between tokens; a line where some are missing."""
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    start = 0
-    for index in range(1, len(explained.tokens) + 1):
-        ends = index == len(explained.tokens) or explained.kinds[index] != explained.kinds[start]
-        if ends or index == explained.cut_at:
-            if start == explained.cut_at:
-                table.add_row("✂", Text(f"{explained.rendered.cut} tokens lost", style="bold red"))
-            table.add_row(explained.kinds[start], _run(explained, start, index, read_index))
-            start = index
-    return table
-
-
-def _run(explained: Explained, start: int, end: int, read_index: int | None) -> Text:
-    from rich.text import Text
-
-    text = Text()
-    style = STYLES[explained.kinds[start]]
-    for index in range(start, end):
-        if index > start:
-            text.append("|", style="dim")
-        shown = explained.tokens[index].translate(VISIBLE)
-        text.append(shown, style="bold reverse" if index == read_index else style)
+    tokens, kinds = explained.tokens, explained.kinds
+    line, room, label = Text(), 0, ""
+    for index, (token, kind) in enumerate(zip(tokens, kinds, strict=True)):
+        shown = Text(token.translate(VISIBLE), style="bold reverse" if index == read_index else STYLES[kind])
         if index == read_index:
-            text.append(" [read]", style="bold")
-    return text
+            shown.append(" [read]", style="not reverse bold")
+        starts = index == 0 or kind != kinds[index - 1] or index == explained.cut_at
+        if starts or shown.cell_len + 1 > room:
+            if index:
+                yield line
+            if index == explained.cut_at:
+                yield Text(f"{'✂':<{LABEL}}{explained.rendered.cut} tokens lost", style="bold red")
+            label = kind if starts else ""
+            line, room = Text.assemble((f"{label:<{LABEL}}", "dim")), width - LABEL
+        else:
+            line.append("|", style="dim")
+            room -= 1
+        line.append_text(shown)
+        room -= shown.cell_len
+    yield line

@@ -83,7 +83,7 @@ def numbered(lines: Any, name: str) -> Iterator[tuple[str, str]]:
             if line.strip():
                 yield f"{name}:{number}", line
     except UnicodeDecodeError as error:
-        raise RowError("bytes that are no UTF-8 text; convert it to UTF-8", f"{name}:{number + 1}") from error
+        raise RowError(f"bytes after line {number} are no UTF-8 text; convert it to UTF-8", name) from error
 
 
 def to_scoring_row(

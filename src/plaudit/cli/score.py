@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "  plaudit score --model my-rm rows.jsonl --json > scored.jsonl\n"
-    "  plaudit score --model my-rm --prompt 'Why is the sky blue?' --text 'Air.'\n"
-    "  echo 'A text on its own.' | plaudit score --model my-rm -\n\n"
+    "plaudit score --model my-rm rows.jsonl --json > scored.jsonl\n"
+    "plaudit score --model my-rm --prompt 'Why is the sky blue?' --text 'Air.'\n"
+    "echo 'A text on its own.' | plaudit score --model my-rm -\n\n"
     "A row has a response (or responses, a list) and a prompt if there is one; a row with chosen and rejected gets "
     "both scores. Standard input is JSON lines if its first line is a JSON object, else one response a line."
 )

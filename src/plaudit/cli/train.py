@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "  plaudit train --data pairs.jsonl --output my-rm\n"
-    "  plaudit train --config run.yaml --set training.weight_decay=0.1 --seed 1\n\n"
+    "plaudit train --data pairs.jsonl --output my-rm\n"
+    "plaudit train --config run.yaml --set training.weight_decay=0.1 --seed 1\n\n"
     "A flag wins over --set, and --set over the configuration file."
 )
 
@@ -173,16 +173,8 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {key}: {text!r} is no valid YAML value") from error
-        parsed[key] = _number(value) if isinstance(value, str) else value
+        parsed[key] = value
     return parsed
-
-
-def _number(text: str) -> str | float:
-    """YAML 1.1 takes 1e-5 for a text; nobody else does."""
-    try:
-        return float(text) if "e" in text.lower() and text[:1] in "+-.0123456789" else text
-    except ValueError:
-        return text
 
 
 def _check_required(overrides: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from plaudit.errors import ContractError
 if TYPE_CHECKING:
     from plaudit.models.reward_model import GoldenCheck
 
-EPILOG = "[bold]Example[/]\n  plaudit verify my-rm"
+EPILOG = "[bold]Example[/]\nplaudit verify my-rm"
 
 
 def verify(
@@ -80,11 +80,11 @@ def _result(here: GoldenCheck, plain: GoldenCheck) -> dict[str, Any]:
 
 
 def _print_table(checks: list[dict[str, Any]]) -> None:
-    table = simple_table("~golden input", ">saved", ">now", ">plain", ">|diff|", "ok")
+    table = simple_table("golden input", ">saved", ">now", ">plain", ">|diff|", "ok")
     for check in checks:
         text = shorten(f"{check['prompt'] or ''} → {check['response']}" if check["prompt"] else check["response"], 60)
         table.add_row(
-            cell(text),
+            cell(text, fit=True),
             f"{check['saved']:.5f}",
             f"{check['now']:.5f}",
             f"{check['plain']:.5f}",

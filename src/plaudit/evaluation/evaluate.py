@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from plaudit.data.rows import pair_group
+from plaudit.errors import DataError, RenderError, ScoreError
 from plaudit.formatting import RenderItem
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
 from plaudit.models.reward_model import RewardModel
@@ -61,28 +64,41 @@ def evaluate(
         data: examples with two responses each.
         overlong: for a learned model: what happens to a response too long by itself, ``error`` or ``cut``.
         progress: called with the number of pairs scored since the last call.
+
+    Raises:
+        DataError: no pairs, or an example that is no pair with a preference.
+        ScoreError: scores that are not N finite numbers.
     """
     chosen: list[float] = []
     rejected: list[float] = []
     longer: list[float] = []
     groups: list[str] = []
     sources: list[str | None] = []
-    for chunk in _chunks(data, 512):
+    for chunk in _chunks(data, 2048):
+        for example in chunk:
+            _check_pair(example)
         items = [item for example in chunk for item in RenderItem.of(example)]
         if isinstance(scorer, RewardModel):
-            scores = scorer.score_items(items, overlong=overlong)
+            try:
+                scores = scorer.score_items(items, overlong=overlong)
+            except RenderError as error:
+                where = chunk[(error.index or 0) // 2].location or f"pair {len(chosen) + (error.index or 0) // 2 + 1}"
+                raise RenderError(f"{where}: {error}") from error
         else:
             scores = scorer.score([item.prompt for item in items], [item.response for item in items])
-        for example, (first, second) in zip(chunk, scores.reshape(-1, 2).astype(np.float64), strict=True):
+        pairs = _checked(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)
+        for example, (first, second) in zip(chunk, pairs, strict=True):
             swapped = example.labels[1] > example.labels[0]
             best, worst = (example.responses[::-1]) if swapped else example.responses
             chosen.append(second if swapped else first)
             rejected.append(first if swapped else second)
             longer.append(float(np.sign(_length(best) - _length(worst))))
-            groups.append(example.group)
+            groups.append(example.group or pair_group(example.prompt, example.responses))
             sources.append(example.source)
         if progress is not None:
             progress(len(chunk))
+    if not chosen:
+        raise DataError("there is nothing to evaluate: the data has no pairs")
     return _summarise(np.array(chosen), np.array(rejected), np.array(longer), groups, sources)
 
 
@@ -114,6 +130,25 @@ def _summarise(
             if len(rows) > 1
         },
     )
+
+
+def _check_pair(example: Example) -> None:
+    where = f"{example.location}: " if example.location else ""
+    if len(example.responses) != 2 or len(example.labels) != 2:
+        raise DataError(f"{where}evaluation takes pairs, got an example with {len(example.responses)} responses")
+    if example.labels[0] == example.labels[1]:
+        raise DataError(f"{where}both responses have the label {example.labels[0]:g}; a pair needs a preferred one")
+
+
+def _checked(scores: Any, expected: int, *, start: int) -> npt.NDArray[np.float64]:
+    """Scores as float64, checked: a scorer may be anybody's."""
+    result = np.asarray(scores, dtype=np.float64)
+    if result.shape != (expected,):
+        raise ScoreError(f"the scorer returned an array of shape {result.shape} for {expected} texts")
+    bad = np.flatnonzero(~np.isfinite(result))
+    if len(bad):
+        raise ScoreError(f"the scorer gave text {start + bad[0]} the score {result[bad[0]]}; expected a finite number")
+    return result
 
 
 def _length(response: Response) -> int:

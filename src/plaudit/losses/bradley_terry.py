@@ -22,7 +22,8 @@ def bradley_terry(
 
     Args:
         rewards: (M, 2) float32.
-        labels: (M, 2); the response with the higher label is the preferred one.
+        labels: (M, 2); the response with the higher label is the preferred one. Equal labels prefer neither: their
+            rewards get no gradient.
         margin: (M,) how much better it has to be (Touvron et al. 2023, arXiv:2307.09288, eq. 2).
         options: e = ``label_smoothing`` (Mitchell 2023, "A note on DPO with noisy preferences", eq. 3), c =
             ``center_rewards`` (Eisenstein et al. 2023, arXiv:2312.09244, eq. 2).
@@ -31,10 +32,15 @@ def bradley_terry(
         (M,) float32, >= 0.
 
     Raises:
-        ValueError: K is not 2, or labels that prefer neither response.
+        ValueError: K is not 2, or shapes that would broadcast.
     """
     if rewards.shape[1] != 2:
         raise ValueError(f"bradley_terry takes pairs, got examples with {rewards.shape[1]} responses")
+    if labels.shape != rewards.shape or margin.shape != rewards.shape[:1]:
+        raise ValueError(
+            f"expected rewards and labels (M, 2) and margin (M,), got {tuple(rewards.shape)}, {tuple(labels.shape)} "
+            f"and {tuple(margin.shape)}"
+        )
     sign = torch.sign(labels[:, 0] - labels[:, 1])
     difference = sign * (rewards[:, 0] - rewards[:, 1]) - margin
     loss = -logsigmoid(difference)

@@ -31,6 +31,7 @@ __all__ = [
     "EMBEDDED",
     "LoadedModel",
     "load_model",
+    "load_tokenizer",
     "position_limit",
     "quiet_transformers",
     "resolve_name",
@@ -76,7 +77,7 @@ def resolve_name(name: str | Path) -> str:
             raise MissingExtraError("the embedded base model", "embedded") from error
         return str(get_model_path())
     path = Path(text).expanduser()
-    if path.exists():
+    if text and path.exists():
         if not (path / "config.json").is_file():
             raise ModelError(f"{text} has no config.json, so it is no model folder; give the folder that was saved")
         return str(path)
@@ -120,7 +121,7 @@ def load_model(
         raise ConfigError(f"revision {revision!r} has no meaning for the local folder {name}; leave it out")
     with _plain_errors(str(name), trust_remote_code):
         config = AutoConfig.from_pretrained(path, **hub)
-        tokenizer = AutoTokenizer.from_pretrained(path, **hub)
+    tokenizer = load_tokenizer(name, **hub)
     claims = _claims_to_be_reward_model(path, config)
     if not training and config.num_labels != 1 and claims:
         raise NotARewardModelError(
@@ -152,6 +153,23 @@ def load_model(
     return LoadedModel(model, tokenizer, bool(fresh), tuple(notes))
 
 
+def load_tokenizer(
+    name: str | Path, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    with _plain_errors(str(name), trust_remote_code):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            resolve_name(name), revision=revision, trust_remote_code=trust_remote_code
+        )
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where the files are missing
+        raise ModelError(f"{name} has no tokenizer: its files (tokenizer.json) are missing; save the tokenizer there")
+    return tokenizer
+
+
 def _claims_to_be_reward_model(path: str, config: PretrainedConfig) -> bool:
     architectures = config.architectures or []
     return any("ForSequenceClassification" in a for a in architectures) or (Path(path) / CONTRACT_FILE).is_file()
@@ -164,7 +182,8 @@ def _check_loaded(
     heads = tuple(f"{head}." for head in head_modules(model))
     missing = sorted(info["missing_keys"])
     mismatched = sorted(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])
-    broken = [key for key in [*missing, *mismatched] if not key.startswith(heads) and ".pooler." not in f".{key}"]
+    of_head = [key for key in missing if key.startswith(heads) or ".pooler." in f".{key}"]  # trained with the head
+    broken = [key for key in [*missing, *mismatched] if not key.startswith(heads) and key not in of_head]
     if broken:
         raise ModelError(
             f"{name}: the weights of the backbone are incomplete ({', '.join(broken[:3])}"
@@ -175,7 +194,7 @@ def _check_loaded(
             f"{name}: its head ({', '.join(mismatched)}) has another size than one output; it is a classifier, not a "
             "reward model" + ("; --fresh-head trains a new head in its place" if training else "")
         )
-    if any(key.startswith(heads) for key in missing):
+    if of_head:
         if claims and not fresh_head:
             unexpected = ", ".join(sorted(info["unexpected_keys"])[:4])
             raise NotARewardModelError(
@@ -214,6 +233,9 @@ def resolve_pad_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 def position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The most tokens that model and tokenizer take, or None where neither says."""
     limits = [getattr(model.config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            limits.append(module.num_embeddings - module.padding_idx - 1)  # positions start after the padding's
     known = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
     return min(known) if known else None
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plaudit.errors import ContractError
+from plaudit.errors import ConfigError, ContractError
 from plaudit.formatting import RenderItem, RenderSpec
 from plaudit.types import Prompt
 
@@ -127,6 +127,8 @@ class ScoringContract:
                 versions=document["versions"],
                 golden=tuple(GoldenExample(**golden) for golden in document["golden"]),
             )
+        except ConfigError as error:  # a rendering that this plaudit does not know
+            raise ContractError(f"{path}: {error}") from error
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ContractError(
                 f"{path} is damaged ({type(error).__name__}: {error}); restore it or save again"

@@ -24,12 +24,27 @@ from plaudit.models.device import resolve_device
 from plaudit.models.heads import install_reward_head, reads_last_token
 from plaudit.types import Comparison, Prompt, RankedResponse, Response
 
-__all__ = ["GoldenCheck", "RewardModel", "check_plain_transformers"]
+__all__ = ["GoldenCheck", "RewardModel", "check_plain_transformers", "find_contract"]
 
 logger = logging.getLogger(__name__)
 
 SCORING_ROWS = 32
 SCORING_TOKENS = 8192
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "chat_template*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "adapter_config.json",
+)
+"""What transformers reads in a model folder: an older model's that is not written anew must not stay beside ours."""
 
 
 class RewardModel:
@@ -113,10 +128,7 @@ class RewardModel:
             ContractError: it does not reproduce its golden token ids or scores.
         """
         target = resolve_device(device, device_fallback)
-        path: Path | None = Path(resolve_name(name))
-        if path is not None and not path.is_dir():
-            path = _hub_folder(str(name), revision)
-        contract = ScoringContract.load(path) if path is not None else None
+        path, contract = find_contract(name, revision)
         loaded = load_model(
             name,
             training=False,
@@ -156,8 +168,9 @@ class RewardModel:
             failed = [c for c in model.check_golden() if not c.passed]
             if failed:
                 raise ContractError(
-                    f"{name} does not reproduce {len(failed)} of its {len(contract.golden)} golden examples ({failed[0].problem}); "
-                    "weights, tokenizer or library versions differ from those it was saved with: see plaudit verify"
+                    f"{name} does not reproduce {len(failed)} of its {len(contract.golden)} golden examples "
+                    f"({failed[0].problem}); weights, tokenizer or library versions differ from those it was saved "
+                    "with: see plaudit verify"
                 )
         return model
 
@@ -175,7 +188,7 @@ class RewardModel:
         """
         contract = self.make_contract()
         target = Path(folder)
-        with atomic_folder(target, last=CONTRACT_FILE) as staging:
+        with atomic_folder(target, last=CONTRACT_FILE, replaces=MODEL_FILES) as staging:
             with quiet_transformers():
                 self.model.save_pretrained(staging)
             self.tokenizer.save_pretrained(staging)
@@ -283,7 +296,7 @@ class RewardModel:
                 results = [self._render_one(item, start + i, overlong) for i, item in enumerate(chunk)]
             for index, result in enumerate(results, start=start):
                 if isinstance(result, TooLongError):
-                    raise TooLongError(f"item {index}: {result}")
+                    raise _at(index, result)
                 rendered.append(result)
         return self._score_rendered(rendered, progress)
 
@@ -291,31 +304,37 @@ class RewardModel:
         try:
             return self.renderer.render(item, overlong=overlong)
         except RenderError as error:
-            raise type(error)(f"item {index}: {error}") from error
+            raise _at(index, error) from error
 
     @torch.inference_mode()
     def _score_rendered(
         self, texts: Sequence[Rendered], progress: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
+        places: dict[tuple[tuple[int, ...], int | None], list[int]] = {}
+        for index, text in enumerate(texts):  # equal texts are computed once, so their scores are exactly equal
+            places.setdefault((tuple(text.input_ids), text.type_boundary), []).append(index)
+        same = list(places.values())
         scores = np.empty(len(texts), dtype=np.float32)
-        lengths = [len(text.input_ids) for text in texts]
         self.model.eval()
         pad = self.tokenizer.pad_token_id
-        for batch in plan_padded(lengths, rows=[1] * len(texts), max_rows=SCORING_ROWS, max_tokens=SCORING_TOKENS):
+        lengths = [len(texts[indices[0]].input_ids) for indices in same]
+        for batch in plan_padded(lengths, rows=[1] * len(same), max_rows=SCORING_ROWS, max_tokens=SCORING_TOKENS):
             inputs = padded_inputs(
-                [texts[i] for i in batch],
+                [texts[same[i][0]] for i in batch],
                 pad_token_id=pad if pad is not None else 0,
                 last_token=reads_last_token(self.model),
                 token_types="token_type_ids" in self.tokenizer.model_input_names,
             )
             rewards = self.model(**{name: tensor.to(self.device) for name, tensor in inputs.items()}).logits
-            scores[batch] = rewards.squeeze(-1).float().cpu().numpy()
-            if progress is not None:
-                progress(len(batch))
+            for i, reward in zip(batch, rewards.squeeze(-1).float().cpu().numpy(), strict=True):
+                scores[same[i]] = reward
+                if progress is not None:
+                    progress(len(same[i]))
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             raise ScoreError(
-                f"the score of item {bad[0]} is {scores[bad[0]]} ({len(bad)} of {len(scores)} are not finite); the weights are damaged or overflow in {self.dtype}"
+                f"the score of item {bad[0]} is {scores[bad[0]]} ({len(bad)} of {len(scores)} are not finite); the "
+                f"weights are damaged or overflow in {self.dtype}"
             )
         return scores
 
@@ -387,6 +406,20 @@ def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[Go
             score = float(model(**inputs).logits.float().item())
             checks.append(GoldenCheck(golden, score, True, allowed))
     return checks
+
+
+def _at(index: int, error: RenderError) -> RenderError:
+    placed = type(error)(f"item {index}: {error}")
+    placed.index = index
+    return placed
+
+
+def find_contract(name: str | Path, revision: str | None = None) -> tuple[Path | None, ScoringContract | None]:
+    """The scoring contract of a model folder or Hub id and the folder it is in; None where there is none."""
+    path: Path | None = Path(resolve_name(name))
+    if path is not None and not path.is_dir():
+        path = _hub_folder(str(name), revision)
+    return path, ScoringContract.load(path) if path is not None else None
 
 
 def _hub_folder(name: str, revision: str | None) -> Path | None:

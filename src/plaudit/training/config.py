@@ -5,6 +5,7 @@ Importing this module does not import torch; `RewardConfig` is made when it is f
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -122,7 +123,7 @@ class TrainConfig(_Section):
             if name in ("output_dir", "seed", "use_cpu"):
                 other = {"output_dir": "output", "seed": "seed", "use_cpu": "model.device"}[name]
                 raise ValueError(f"training.{name} is set by {other!r}; use that")
-        return value or {}
+        return {name: _yaml_value(name, v) for name, v in (value or {}).items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -163,6 +164,15 @@ def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None
     for key, value in (overrides or {}).items():
         _set_dotted(values, key, value)
     return make_config(values)
+
+
+def _yaml_value(name: str, value: Any) -> Any:
+    """What was meant where YAML 1.1 reads something else: an unquoted ``no``, and ``1e-5`` as a text."""
+    if value is False and name.endswith("_strategy"):
+        return "no"
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value):
+        return float(value)
+    return value
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-__all__ = ["default_max_length", "default_training", "supports_bf16"]
+__all__ = ["default_attention", "default_max_length", "default_training", "supports_bf16"]
 
 
 def supports_bf16(device: torch.device) -> bool:
@@ -24,6 +24,17 @@ def default_max_length(model: PreTrainedModel, *, encoder: bool, limit: int | No
     """256 tokens for a small encoder, 512 for a larger one, 2048 for a decoder; never more than the model takes."""
     wanted = (256 if model.num_parameters() < 60e6 else 512) if encoder else 2048
     return min(wanted, limit or wanted)
+
+
+def default_attention(*, encoder: bool, device: torch.device, max_length: int) -> str | None:
+    """The attention that trains fastest, or None for transformers' own choice.
+
+    On a CPU the backward pass of scaled-dot-product attention under bfloat16 takes longer than all products of a small
+    encoder together (a third of the step at 60 tokens); the plain attention does not, and short texts have the memory.
+    """
+    if encoder and device.type == "cpu" and max_length <= 256 and supports_bf16(device):
+        return "eager"
+    return None
 
 
 def default_training(
@@ -43,7 +54,7 @@ def default_training(
     """
     size = model.num_parameters()
     if encoder:
-        rate = 1e-4 if size < 60e6 else 3e-5
+        rate = 5e-5 if size < 60e6 else 3e-5
     else:
         rate = 2e-5 if size < 1e9 else 1e-5 if size < 4e9 else 5e-6
     batch = 16

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -188,20 +191,36 @@ def render_dataset(
     if len(dataset) == 0:
         raise DataError(f"the {name} data set is empty")
     folder = ScratchFolder("rendered")
-    mapped = dataset.map(
-        render,
-        with_indices=True,
-        batched=True,
-        batch_size=256,
-        remove_columns=names,
-        num_proc=num_proc,
-        features=_features(),
-        desc=f"Rendering {name}",
-        cache_file_name=str(folder.path / f"{name.replace('/', '_')}.arrow"),
-        load_from_cache_file=False,
-        new_fingerprint=datasets.fingerprint.generate_random_fingerprint(),
-    )
+    with _progress_bars():
+        mapped = dataset.map(
+            render,
+            with_indices=True,
+            batched=True,
+            batch_size=256,
+            remove_columns=names,
+            num_proc=num_proc,
+            features=_features(),
+            desc=f"Rendering {name}",
+            cache_file_name=str(folder.path / f"{name.replace('/', '_')}.arrow"),
+            load_from_cache_file=False,
+            new_fingerprint=datasets.fingerprint.generate_random_fingerprint(),
+        )
     return _kept_rows(mapped, name, folder)
+
+
+@contextmanager
+def _progress_bars() -> Iterator[None]:
+    """The bars of `datasets` only where somebody watches."""
+    import datasets
+
+    if sys.stderr.isatty() or not datasets.is_progress_bar_enabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
 
 
 def _features() -> Any:

@@ -1,0 +1,171 @@
+"""``plaudit train``: flags, --set, configuration file and what wins; a real run of two steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import plaudit.training.run
+from plaudit.errors import ConfigError
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch):
+    """Collects the configurations that would be run."""
+    seen = []
+
+    def fake(config, *, say):
+        seen.append(config)
+        return SimpleNamespace(folder=Path("x"), evaluation=None, settings={}, notes=[], seconds=0.0)
+
+    monkeypatch.setattr(plaudit.training.run, "run_training", fake)
+    return seen
+
+
+def test_training_saves_a_model_and_prints_figures(run, pairs: Path, base_model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rm"
+    arguments = ["train", "--data", pairs, "--model", base_model, "--output", output, "--max-steps", "2"]
+    arguments += ["--test-fraction", "0.3", "--max-length", "64", "--batch-size", "4", "--device", "cpu"]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "held out" in result.stdout
+    assert "longer wins" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"plaudit verify {output}" in result.stderr
+    assert (output / "scoring_contract.json").is_file()
+
+    again = run(*arguments)
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+
+    result = run(*arguments, "--overwrite", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["folder"] == str(output)
+    assert document["seconds"] > 0
+    assert 0 <= document["evaluation"]["accuracy"]["value"] <= 1
+    assert document["settings"]["max_length"] == 64
+
+
+def test_flags_win_over_set_and_set_over_the_file(run, configured, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "data: a.jsonl\noutput: out\nseed: 1\ntraining: {weight_decay: 0.5, max_steps: 5, learning_rate: 0.5}\n",
+        encoding="utf-8",
+    )
+    result = run(
+        "train", "--config", config, "--set", "training.weight-decay=0.1", "--set", "training.max_steps=6",
+        "--max-steps", "7", "--seed", "0", "--test-fraction", "0", "--set", "data.prompt-column=q",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    (seen,) = configured
+    assert (seen.data.source, seen.data.eval_fraction, seen.data.prompt_column) == ("a.jsonl", 0.0, "q")
+    assert seen.seed == 0
+    assert seen.training == {"weight_decay": 0.1, "max_steps": 7, "learning_rate": 0.5}
+
+
+def test_what_the_user_did_not_give_stays_at_its_default(run, configured) -> None:
+    assert run("train", "--data", "a.jsonl", "--output", "out").exit_code == 0
+    (seen,) = configured
+    assert seen.model_fields_set == {"data", "output"}
+    assert seen.data.model_fields_set == {"source"}
+
+
+def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
+    arguments = {
+        "--data": "a", "--split": "b", "--eval-data": "c", "--eval-split": "d", "--test-fraction": "0.2",
+        "--split-seed": "3", "--prompt-column": "e", "--chosen-column": "f", "--rejected-column": "g",
+        "--margin-column": "h", "--weight-column": "i", "--source-column": "j", "--group-by": "k",
+        "--max-samples": "9", "--on-bad-row": "skip", "--model": "l", "--max-length": "33", "--truncation": "drop",
+        "--layout": "text", "--chat-template": "m.jinja", "--dtype": "bfloat16", "--attn-implementation": "eager",
+        "--revision": "n", "--device": "cpu", "--device-fallback": "cpu", "--learning-rate": "0.001",
+        "--epochs": "1.5", "--batch-size": "2", "--gradient-accumulation": "4", "--max-steps": "8",
+        "--center-rewards": "0.01", "--label-smoothing": "0.2", "--seed": "5", "--output": "out",
+    }  # fmt: skip
+    flat = [part for pair in arguments.items() for part in pair]
+    result = run("train", *flat, "--streaming", "--trust-remote-code", "--fresh-head", "--overwrite")
+    assert result.exit_code == 0, result.stderr
+    (seen,) = configured
+    assert seen.data.model_dump() | {"shuffle_buffer": 0} == {
+        "source": "a", "split": "b", "eval_source": "c", "eval_split": "d", "eval_fraction": 0.2, "split_seed": 3,
+        "prompt_column": "e", "chosen_column": "f", "rejected_column": "g", "margin_column": "h",
+        "weight_column": "i", "source_column": "j", "group_by": "k", "max_samples": 9, "streaming": True,
+        "shuffle_buffer": 0, "on_bad_row": "skip", "revision": None,
+    }  # fmt: skip
+    assert seen.model.model_dump() == {
+        "name": "l", "max_length": 33, "truncation": "drop", "layout": "text", "chat_template": "m.jinja",
+        "dtype": "bfloat16", "attn_implementation": "eager", "revision": "n", "trust_remote_code": True,
+        "fresh_head": True, "device": "cpu", "device_fallback": "cpu",
+    }  # fmt: skip
+    assert seen.training == {
+        "learning_rate": 0.001, "num_train_epochs": 1.5, "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 4, "max_steps": 8, "center_rewards_coefficient": 0.01,
+        "label_smoothing_factor": 0.2,
+    }  # fmt: skip
+    assert (seen.seed, seen.output, seen.overwrite, seen.resume) == (5, Path("out"), True, False)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("0.1", 0.1), ("true", True), ("1e", "1e"), ("a=b", "a=b")]
+)
+def test_set_reads_yaml(written: str, value: object) -> None:
+    from plaudit.cli.train import _parse_settings
+
+    assert _parse_settings([f"a.b-c={written}"]) == {"a.b_c": value}
+
+
+@pytest.mark.parametrize("setting", ["training.max_steps", "=3", "a: [=1"])
+def test_set_without_key_or_value_is_refused(setting: str) -> None:
+    from plaudit.cli.train import _parse_settings
+
+    if setting == "a: [=1":
+        assert _parse_settings([setting])  # the configuration refuses the key
+    else:
+        with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+            _parse_settings([setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "suggestion"),
+    [
+        ("training.leraning_rate=1", "learning_rate"),
+        ("data.on_bad_rwo=skip", "on_bad_row"),
+        ("modle.name=x", "model"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_a_suggestion(
+    run, pairs: Path, tmp_path: Path, setting: str, suggestion: str
+) -> None:
+    result = run("train", "--data", pairs, "--output", tmp_path / "rm", "--set", setting)
+    assert result.exit_code == 2
+    assert f"did you mean '{suggestion}'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_missing_data_and_output_are_named_by_their_flags(run) -> None:
+    assert "--data SRC is required" in run("train").stderr
+    result = run("train", "--data", "x.jsonl")
+    assert result.exit_code == 2
+    assert "--output DIR is required" in result.stderr
+
+
+def test_a_missing_file_is_one_line(run, tmp_path: Path, base_model: Path) -> None:
+    (tmp_path / "pears.jsonl").write_text("{}\n", encoding="utf-8")
+    result = run("train", "--data", tmp_path / "pairs.jsonl", "--model", base_model, "--output", tmp_path / "rm")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: no such file")
+    assert "pears.jsonl" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_interrupted_run_says_how_to_go_on(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plaudit.training.run, "run_training", interrupt)
+    result = run("train", "--data", "a.jsonl", "--output", "out")
+    assert result.exit_code == 130
+    assert "--resume" in result.stderr

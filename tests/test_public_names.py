@@ -1,0 +1,80 @@
+"""The public surface: exactly these names, and an import that costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import plaudit
+
+PUBLIC = [
+    "Columns",
+    "Comparison",
+    "EvaluationReport",
+    "Example",
+    "PlauditError",
+    "PreferenceData",
+    "PreferencePair",
+    "RankedResponse",
+    "RenderSpec",
+    "Renderer",
+    "RewardConfig",
+    "RewardModel",
+    "RewardTrainer",
+    "Scorer",
+    "ScoringContract",
+    "TrainConfig",
+    "evaluate",
+    "load_preferences",
+    "resolve_scorer",
+    "train",
+]
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after some code."""
+    probe = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert plaudit.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_resolves(name: str) -> None:
+    thing = getattr(plaudit, name)
+    assert thing.__name__ == name
+    assert thing.__doc__
+    assert name in dir(plaudit)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'plaudit' has no attribute 'Reward'"):
+        plaudit.Reward  # noqa: B018
+
+
+def test_a_star_import_brings_the_public_names() -> None:
+    space: dict[str, object] = {}
+    exec("from plaudit import *", space)
+    assert {name for name in space if not name.startswith("__")} == set(PUBLIC)
+
+
+HEAVY = {"torch", "transformers", "trl", "datasets", "accelerate", "numpy", "pyarrow", "pydantic", "huggingface_hub"}
+
+
+@pytest.mark.parametrize("code", ["import plaudit", "import plaudit; dir(plaudit)", "from plaudit import Example"])
+def test_importing_plaudit_imports_nothing_heavy(code: str) -> None:
+    assert not loaded_after(code) & HEAVY
+
+
+@pytest.mark.parametrize("name", ["Example", "PlauditError", "RenderSpec", "load_preferences", "Columns", "Scorer"])
+def test_data_and_types_never_import_torch(name: str) -> None:
+    assert not loaded_after(f"from plaudit import {name}") & {"torch", "transformers", "trl", "datasets"}
+
+
+def test_scoring_does_not_import_trl_or_datasets() -> None:
+    assert not loaded_after("from plaudit import RewardModel, evaluate, resolve_scorer") & {"trl", "datasets"}
