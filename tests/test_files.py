@@ -110,9 +110,14 @@ def test_a_failure_inside_leaves_the_target_as_it_was(
     if older:
         out.mkdir()
         (out / "a.txt").write_text("old")
-    with pytest.raises(expected) as caught, atomic_folder(out) as staging:
-        (staging / "a.txt").write_text("new")
-        raise error
+
+    def write() -> None:
+        with atomic_folder(out) as staging:
+            (staging / "a.txt").write_text("new")
+            raise error
+
+    with pytest.raises(expected) as caught:
+        write()
     if expected is OutputError:
         assert str(caught.value).startswith(f"writing {out} failed: No space left on device")
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if older else [])

@@ -1,4 +1,4 @@
-"""The renderer against the routes it must equal (the chat template, TRL, a sentence pair), and what it keeps when it cuts."""
+"""The renderer against the routes it must equal (chat template, TRL, sentence pair), and what it keeps when it cuts."""
 
 from __future__ import annotations
 
@@ -340,6 +340,19 @@ def test_old_turns_go_first_and_the_system_message_stays(tokenizers: Tokenizers,
     rendered = renderer(tokenizer, "chat", limit).render(RenderItem(prompt, "Paris."))
     assert rendered.input_ids == expected
     assert rendered.cut == len(whole) - len(expected)
+
+
+@pytest.mark.parametrize("limit", [80, 137, 400, 1200])
+def test_a_long_conversation_loses_no_more_turns_than_it_must(tokenizers: Tokenizers, limit: int) -> None:
+    tokenizer = tokenizers["llama"]
+    turns = [message for i in range(40) for message in (user(f"good {i} " * (i % 5)), bot("bad " * (i % 7)))]
+    prompt = [system("Be brief."), *turns, user("And the capital?")]
+    ids = renderer(tokenizer, "chat", limit, cut_step=1).render(RenderItem(prompt, "Paris.")).input_ids
+    kept = (
+        template_ids(tokenizer, [system("Be brief."), *turns[dropped:], user("And the capital?"), bot("Paris.")])
+        for dropped in range(0, len(turns) + 1, 2)
+    )
+    assert ids == next(whole for whole in kept if len(whole) <= limit)
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])

@@ -101,7 +101,9 @@ def test_trl_and_datasets_are_imported_in_training_and_data_only(path: Path) -> 
 LIGHT = ("types", "errors", "registry", "files", "data", "metrics", "formatting", "cli", "__main__")
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part_of(p) in LIGHT], ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if part_of(p) in LIGHT], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_light_parts_import_no_torch_when_they_load(path: Path) -> None:
     assert not tops(path, module_level=True) & {"torch", "transformers", "trl", "datasets"}
 

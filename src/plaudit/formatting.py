@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -417,13 +418,18 @@ class Renderer:
 
     def _drop_old_turns(self, item: RenderItem, encoded: _Encoded, target: int) -> tuple[RenderItem, _Encoded]:
         """The item without its oldest turns, as far as the target needs it; the system message and last turn stay."""
-        while len(encoded.ids) > target:
-            shorter = _without_oldest_turn(_as_messages(item.prompt, "user"))
-            if shorter is None:
-                break
-            item = replace(item, prompt=shorter)
-            encoded = self._encode(item)
-        return item, encoded
+        if len(encoded.ids) <= target:
+            return item, encoded
+        shorter = []  # the item with one turn less, two turns less, ...
+        prompt = _without_oldest_turn(_as_messages(item.prompt, "user"))
+        while prompt is not None:
+            shorter.append(replace(item, prompt=prompt))
+            prompt = _without_oldest_turn(prompt)
+        if not shorter:
+            return item, encoded
+        first = bisect_left(shorter, True, key=lambda each: len(self._encode(each).ids) <= target)
+        kept = shorter[min(first, len(shorter) - 1)]
+        return kept, self._encode(kept)
 
     def _earlier_turns(self, item: RenderItem) -> Iterator[range]:
         """The tokens of each prompt message's content in a chat layout, one range a message (for display only)."""

@@ -110,6 +110,7 @@ class StepCollator:
 
     Args:
         micro_batch_size: the most examples in a micro-batch.
+        micro_batch_tokens: the most padded tokens in a micro-batch; None: no limit.
         pad_token_id, last_token, token_types, multiple: see `plaudit.models.batch.padded_inputs`.
         collate: a user's collator in TRL's shape (``chosen_ids``, ``rejected_ids`` in; chosen rows above rejected rows
             out), used instead of ours.
@@ -123,9 +124,10 @@ class StepCollator:
         last_token: bool,
         token_types: bool,
         multiple: int | None = None,
+        micro_batch_tokens: int | None = None,
         collate: Callable[[list[Features]], dict[str, torch.Tensor]] | None = None,
     ) -> None:
-        self.micro_batch_size, self.collate = micro_batch_size, collate
+        self.micro_batch_size, self.micro_batch_tokens, self.collate = micro_batch_size, micro_batch_tokens, collate
         self.last_token = last_token
         self.layout: dict[str, Any] = {
             "pad_token_id": pad_token_id,
@@ -140,7 +142,13 @@ class StepCollator:
         for k in sorted(set(counts)):
             same = [f for f, count in zip(features, counts, strict=True) if count == k]
             lengths = [max(map(len, f["input_ids"])) for f in same]
-            for batch in plan_padded(lengths, rows=[1] * len(same), max_rows=self.micro_batch_size):
+            plan = plan_padded(
+                lengths,
+                rows=[k] * len(same),
+                max_rows=k * self.micro_batch_size,
+                max_tokens=self.micro_batch_tokens,
+            )
+            for batch in plan:
                 micro_batches.append(self._micro_batch([same[i] for i in batch], k))
         return {"micro_batches": micro_batches, "pairs": sum(f.get("counted", True) for f in features)}
 
