@@ -615,3 +615,9 @@ def test_a_response_of_a_megabyte_is_fine(tokenizers: Tokenizers) -> None:
     assert len(rendered.input_ids) > 40_000
     cut = renderer(tokenizer, "text", 512).render(RenderItem("Why?", reply), overlong="cut")
     assert len(cut.input_ids) == 512
+
+
+def test_half_a_surrogate_pair_is_refused_in_words(tokenizers: Tokenizers) -> None:
+    for family, layout in (("bert", "pair"), ("qwen3", "text")):
+        with pytest.raises(RenderError, match="half of a surrogate pair"):
+            renderer(tokenizers[family], layout).render(RenderItem("why", "a \ud800 b"))

@@ -95,13 +95,11 @@ class RenderSpec:
 def default_spec(
     tokenizer: PreTrainedTokenizerBase, max_length: int, *, truncation: str = "keep-response", layout: str = "auto"
 ) -> RenderSpec:
-    """The layout that suits a tokenizer: ``pair`` where it has CLS and SEP tokens (encoders), ``chat`` where it has a
-    chat template, else ``text``."""
+    """The layout that suits a tokenizer: ``chat`` where it has a chat template, ``pair`` where it has CLS and SEP (as
+    encoders do), else ``text``."""
     if layout == "auto":
-        if tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None:
-            layout = "pair"
-        else:
-            layout = "chat" if tokenizer.chat_template else "text"
+        pairs = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
+        layout = "chat" if tokenizer.chat_template else "pair" if pairs else "text"
     if layout in ("chat",) and not tokenizer.chat_template:
         raise ConfigError("layout 'chat' needs a chat template and this tokenizer has none; use 'text', or set one")
     return RenderSpec(layout, max_length, truncation, add_eos=tokenizer.eos_token_id is not None)  # type: ignore[arg-type]
@@ -240,14 +238,19 @@ class Renderer:
         for index, layout in enumerate(layouts):
             groups.setdefault((layout.second is not None, layout.special_tokens), []).append(index)
         for (paired, special_tokens), indices in groups.items():
-            encoding = self.tokenizer(
-                [layouts[i].text for i in indices],
-                [layouts[i].second or "" for i in indices] if paired else None,
-                add_special_tokens=special_tokens,
-                return_attention_mask=False,
-                return_token_type_ids=self._has_types,
-                verbose=False,
-            )
+            try:
+                encoding = self.tokenizer(
+                    [layouts[i].text for i in indices],
+                    [layouts[i].second or "" for i in indices] if paired else None,
+                    add_special_tokens=special_tokens,
+                    return_attention_mask=False,
+                    return_token_type_ids=self._has_types,
+                    verbose=False,
+                )
+            except TypeError as error:
+                raise RenderError(
+                    "a text holds half of a surrogate pair (\\ud800 and the like), which is no character; repair the data"
+                ) from error
             types = encoding["token_type_ids"] if self._has_types else [None] * len(indices)
             for i, ids, token_types in zip(indices, encoding["input_ids"], types, strict=True):
                 ids = self._with_eos(ids, layouts[i].eos)

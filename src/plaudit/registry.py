@@ -67,6 +67,11 @@ class Registry(Generic[T]):
 
     def _load_plugins(self) -> None:
         if not self._plugins_loaded:
-            self._plugins_loaded = True
             for entry in entry_points(group=f"plaudit.{self.kind}"):
-                entry.load()
+                try:
+                    entry.load()
+                except ImportError as error:
+                    raise ConfigError(
+                        f"the plug-in {entry.name!r} ({entry.value}) cannot be imported: {error}"
+                    ) from error
+            self._plugins_loaded = True

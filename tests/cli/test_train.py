@@ -108,9 +108,7 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
     assert (seen.seed, seen.output, seen.overwrite, seen.resume) == (5, Path("out"), True, False)
 
 
-@pytest.mark.parametrize(
-    ("written", "value"), [("0.1", 0.1), ("true", True), ("1e", "1e"), ("a=b", "a=b")]
-)
+@pytest.mark.parametrize(("written", "value"), [("0.1", 0.1), ("true", True), ("1e", "1e"), ("a=b", "a=b")])
 def test_set_reads_yaml(written: str, value: object) -> None:
     from plaudit.cli.train import _parse_settings
 

@@ -318,6 +318,15 @@ def test_trls_collator_and_a_plain_one_give_the_same_gradient(decoder: Path, tmp
         torch.testing.assert_close(keeps[0][name], keeps[1][name], atol=1e-7, rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_worker_processes_survive_spawn_and_change_nothing(decoder: Path, tmp_path: Path) -> None:
+    data = pairs(12)
+    _, alone, _ = run(RewardTrainer, RewardConfig, decoder, data, tmp_path)
+    workers = {"dataloader_num_workers": 2, "dataloader_multiprocessing_context": "spawn", "dataset_num_proc": 2}
+    _, losses, _ = run(RewardTrainer, RewardConfig, decoder, data, tmp_path, **workers)
+    np.testing.assert_allclose(losses, alone, atol=1e-7)
+
+
 def test_a_streamed_dataset_trains(decoder: Path, tmp_path: Path) -> None:
     data = pairs(12)
     rows = [{name: data[name][i] for name in data} for i in range(12)]

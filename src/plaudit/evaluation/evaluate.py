@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plaudit.data.rows import pair_group
-from plaudit.errors import DataError, RenderError, ScoreError
+from plaudit.errors import ConfigError, DataError, RenderError, ScoreError
 from plaudit.formatting import RenderItem
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
 from plaudit.models.reward_model import RewardModel
@@ -69,6 +69,10 @@ def evaluate(
         DataError: no pairs, or an example that is no pair with a preference.
         ScoreError: scores that are not N finite numbers.
     """
+    if overlong != "error" and not isinstance(scorer, RewardModel):
+        raise ConfigError(
+            f"overlong {overlong!r} has a meaning only for a learned model, not for {type(scorer).__name__}"
+        )
     chosen: list[float] = []
     rejected: list[float] = []
     longer: list[float] = []

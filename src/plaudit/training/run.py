@@ -51,6 +51,7 @@ _SHOWN = (
     "bf16",
     "fp16",
     "gradient_checkpointing",
+    "disable_dropout",
     "center_rewards_coefficient",
     "label_smoothing_factor",
 )

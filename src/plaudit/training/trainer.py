@@ -194,6 +194,8 @@ class RewardTrainer(Trainer):
             "pin_memory": args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
             "persistent_workers": args.dataloader_persistent_workers,
             "prefetch_factor": args.dataloader_prefetch_factor,
+            "multiprocessing_context": args.dataloader_multiprocessing_context,
+            "in_order": args.dataloader_in_order,
             "collate_fn": collator,
         }
         if isinstance(dataset, datasets.IterableDataset):
