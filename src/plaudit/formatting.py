@@ -249,7 +249,7 @@ class Renderer:
                 )
             except TypeError as error:
                 raise RenderError(
-                    "a text holds half of a surrogate pair (\\ud800 and the like), which is no character; repair the data"
+                    "a text holds half of a surrogate pair (\\ud800 and the like), which is no character; repair it"
                 ) from error
             types = encoding["token_type_ids"] if self._has_types else [None] * len(indices)
             for i, ids, token_types in zip(indices, encoding["input_ids"], types, strict=True):

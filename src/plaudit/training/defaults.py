@@ -42,9 +42,9 @@ def default_training(
 ) -> dict[str, Any]:
     """Fields of RewardConfig for a base model.
 
-    Encoders learn from few pairs with a high rate and keep their dropout (0.77 against 0.74 held out on student answers,
-    where a run without it learns the questions by heart); decoders want a rate that falls with their size. Small data
-    gets more epochs, up to 3, so that a run has at least about 250 steps.
+    Encoders learn from few pairs with a high rate and keep their dropout (without it they learn the questions by
+    heart); decoders want a rate that falls with their size. Small data gets more epochs, up to 3, so that a run has at
+    least about 250 steps.
 
     Args:
         model: the base.
