@@ -5,12 +5,13 @@ PlauditError                 anything plaudit refuses; the command line prints i
 ├── MissingExtraError        an optional dependency is not installed; names the install command
 ├── DataError                a data source that cannot be used
 │   └── RowError             one bad row; carries the file and the line
-├── RenderError              a prompt and response that cannot be turned into tokens (empty, too long, no template)
+├── ItemError                one item of a list that was to be scored; carries its index
+│   ├── RenderError          it cannot be turned into tokens (empty, too long, no template)
+│   └── ScoreError           its score is not a finite number
 ├── ModelError               a checkpoint that cannot be used
 │   ├── NotARewardModelError no trained scalar head: nothing is guessed
 │   └── ContractError        the checkpoint does not reproduce the scores it was saved with
 ├── DeviceError              the device asked for is not there
-├── ScoreError               a score that is not a finite number
 └── OutputError              an output that exists already or cannot be written
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "DeviceError",
+    "ItemError",
     "MissingExtraError",
     "ModelError",
     "NotARewardModelError",
@@ -63,10 +65,20 @@ class RowError(DataError):
         return RowError, (self.problem, self.location)  # survives the way back from a worker process
 
 
-class RenderError(PlauditError):
-    """A prompt and response that cannot be turned into tokens. ``index`` is its place in a list, where there is one."""
+class ItemError(PlauditError):
+    """One item of a list that was to be scored; ``index`` is its place, where there is a list."""
 
-    index: int | None = None
+    def __init__(self, problem: str, index: int | None = None) -> None:
+        self.problem = problem
+        self.index = index
+        super().__init__(problem if index is None else f"item {index}: {problem}")
+
+    def __reduce__(self) -> tuple[type[ItemError], tuple[str, int | None]]:
+        return type(self), (self.problem, self.index)  # survives the way back from a worker process
+
+
+class RenderError(ItemError):
+    """A prompt and response that cannot be turned into tokens."""
 
 
 class ModelError(PlauditError):
@@ -85,7 +97,7 @@ class DeviceError(PlauditError):
     """The device asked for is not there."""
 
 
-class ScoreError(PlauditError):
+class ScoreError(ItemError):
     """A score that is not a finite number."""
 
 

@@ -187,7 +187,7 @@ def test_a_response_too_long_is_named_or_cut(model: RewardModel) -> None:
 def test_scores_that_are_not_finite_are_an_error(model: RewardModel) -> None:
     with torch.no_grad():
         model.model.score.weight.fill_(float("nan"))
-    with pytest.raises(ScoreError, match=r"score of item 0 is nan \(6 of 6 are not finite\).*overflow in float32"):
+    with pytest.raises(ScoreError, match=r"item 0: the score is nan \(6 of 6 are not finite\).*overflow in float32"):
         model.score(PROMPTS, RESPONSES)
 
 

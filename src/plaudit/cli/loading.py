@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plaudit.cli.output import waiting
-from plaudit.errors import RenderError, RowError, ScoreError
+from plaudit.errors import ItemError, RowError
 from plaudit.types import Prompt
 
 if TYPE_CHECKING:
@@ -47,17 +47,7 @@ def score_located(
     """`RewardModel.score_items`, whose errors name ``locations`` (``file:line``) instead of indices."""
     try:
         return model.score_items(items, overlong=overlong, progress=progress)
-    except RenderError:
-        for item, location in zip(items, locations, strict=True):
-            try:
-                model.renderer.render(item, overlong=overlong)
-            except RenderError as error:
-                raise RowError(str(error), location) from error
-        raise
-    except ScoreError:
-        for item, location in zip(items, locations, strict=True):
-            try:
-                model.score_items([item], overlong=overlong)
-            except ScoreError as error:
-                raise RowError(str(error), location) from error
-        raise
+    except ItemError as error:
+        if error.index is None:
+            raise
+        raise RowError(error.problem, locations[error.index]) from error

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plaudit.data.rows import pair_group
-from plaudit.errors import ConfigError, DataError, RenderError, ScoreError
+from plaudit.errors import ConfigError, DataError, ItemError, RowError, ScoreError
 from plaudit.formatting import RenderItem
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
 from plaudit.models.reward_model import RewardModel
@@ -85,9 +85,9 @@ def evaluate(
         if isinstance(scorer, RewardModel):
             try:
                 scores = scorer.score_items(items, overlong=overlong)
-            except RenderError as error:
-                where = chunk[(error.index or 0) // 2].location or f"pair {len(chosen) + (error.index or 0) // 2 + 1}"
-                raise RenderError(f"{where}: {error}") from error
+            except ItemError as error:
+                pair = (error.index or 0) // 2
+                raise RowError(error.problem, chunk[pair].location or f"pair {len(chosen) + pair + 1}") from error
         else:
             scores = scorer.score([item.prompt for item in items], [item.response for item in items])
         pairs = _checked(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)

@@ -296,7 +296,7 @@ class RewardModel:
                 results = [self._render_one(item, start + i, overlong) for i, item in enumerate(chunk)]
             for index, result in enumerate(results, start=start):
                 if isinstance(result, TooLongError):
-                    raise _at(index, result)
+                    raise TooLongError(result.problem, index)
                 rendered.append(result)
         return self._score_rendered(rendered, progress)
 
@@ -304,7 +304,7 @@ class RewardModel:
         try:
             return self.renderer.render(item, overlong=overlong)
         except RenderError as error:
-            raise _at(index, error) from error
+            raise type(error)(error.problem, index) from error
 
     @torch.inference_mode()
     def _score_rendered(
@@ -333,8 +333,9 @@ class RewardModel:
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             raise ScoreError(
-                f"the score of item {bad[0]} is {scores[bad[0]]} ({len(bad)} of {len(scores)} are not finite); the "
-                f"weights are damaged or overflow in {self.dtype}"
+                f"the score is {scores[bad[0]]} ({len(bad)} of {len(scores)} are not finite); the weights are damaged "
+                f"or overflow in {self.dtype}",
+                int(bad[0]),
             )
         return scores
 
@@ -406,12 +407,6 @@ def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[Go
             score = float(model(**inputs).logits.float().item())
             checks.append(GoldenCheck(golden, score, True, allowed))
     return checks
-
-
-def _at(index: int, error: RenderError) -> RenderError:
-    placed = type(error)(f"item {index}: {error}")
-    placed.index = index
-    return placed
 
 
 def find_contract(name: str | Path, revision: str | None = None) -> tuple[Path | None, ScoringContract | None]:
