@@ -450,3 +450,19 @@ def test_mps_that_fails_during_a_run_goes_on_on_the_cpu_when_allowed(
     assert any("MPS failed" in line for line in said)
     with pytest.raises(RuntimeError, match="out of memory"):
         run_training(quick(bert, data, tmp_path / "rm2", **{"model.device": "mps"}))
+
+
+def test_a_reward_config_object_can_be_nested(bert: str, data: Path, tmp_path: Path) -> None:
+    from plaudit import RewardConfig
+
+    nested = RewardConfig("ignored", max_steps=2, per_device_train_batch_size=4, use_cpu=True, bf16=False)
+    config = TrainConfig(
+        data=str(data),  # type: ignore[arg-type]
+        model={"name": bert, "device": "cpu"},  # type: ignore[arg-type]
+        output=tmp_path / "rm",
+        training=nested,  # type: ignore[arg-type]
+    )
+    assert run_training(config).settings["max_steps"] == "2"
+    assert train(data=str(data), model=bert, output=tmp_path / "rm2", training={"max_steps": 1}).folder is not None
+    with pytest.raises(ConfigError, match="not both"):
+        train(config, output="x")
