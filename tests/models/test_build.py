@@ -331,3 +331,14 @@ def test_the_attention_and_further_arguments_reach_transformers(saved: Saved) ->
     )
     assert loaded.model.config._attn_implementation == "eager"
     assert loaded.model.config.attention_dropout == 0.25
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bfloat16_load_does_not_round_the_head(saved: Saved, family: str) -> None:
+    whole = load_model(saved(family, "reward"), training=False)
+    half = load_model(saved(family, "reward"), training=False, dtype="bfloat16")
+    for name, head in head_modules(whole.model).items():
+        other = head_modules(half.model)[name].state_dict()
+        assert all(torch.equal(weight, other[key]) for key, weight in head.state_dict().items())
+    assert half.model.get_input_embeddings().weight.dtype == torch.bfloat16
+    assert "_keep_in_fp32_modules_strict" not in vars(type(half.model))  # nothing is left behind on the class

@@ -130,7 +130,12 @@ def load_model(
     kwargs = dict(model_kwargs or {})
     if attn_implementation:
         kwargs["attn_implementation"] = attn_implementation
-    with _plain_errors(str(name), trust_remote_code), quiet_transformers(), torch.random.fork_rng(devices=[]):
+    with (
+        _plain_errors(str(name), trust_remote_code),
+        quiet_transformers(),
+        torch.random.fork_rng(devices=[]),
+        _float32_head(config, trust_remote_code),
+    ):
         torch.manual_seed(seed)
         model, info = AutoModelForSequenceClassification.from_pretrained(
             path,
@@ -240,6 +245,23 @@ def position_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
             limits.append(module.num_embeddings - module.padding_idx - 1)  # positions start after the padding's
     known = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
     return min(known) if known else None
+
+
+@contextmanager
+def _float32_head(config: PretrainedConfig, trust_remote_code: bool) -> Iterator[None]:
+    """Lets the head keep its float32 weights where the rest is loaded in another number format."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        skeleton = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    name, kind = "_keep_in_fp32_modules_strict", type(skeleton)
+    had, before = name in vars(kind), getattr(kind, name, None)
+    setattr(kind, name, [*(before or []), *head_modules(skeleton)])
+    try:
+        yield
+    finally:
+        if had:
+            setattr(kind, name, before)
+        else:
+            delattr(kind, name)
 
 
 @contextmanager
