@@ -182,7 +182,7 @@ def test_an_output_that_cannot_be_written_is_refused(run, write_rows, reward_mod
     for target in (tmp_path, file / "below-a-file.jsonl"):
         result = run("score", "-m", reward_model, file, "--output", target)
         assert result.exit_code == 2
-        assert result.stderr.startswith("error: ")
+        assert "\nerror: " in result.stderr
 
 
 def test_chunks_do_not_change_scores(run, write_rows, reward_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import options as o
+from plaudit.cli.loading import load_reward_model
 from plaudit.cli.output import advance_bar, evaluation_tables, print_json, say, shorten, stdout_console, waiting
 
 EPILOG = (
@@ -48,7 +49,6 @@ def evaluate(
         from plaudit.data import Columns, load_preferences
         from plaudit.evaluation import evaluate as evaluate_scorer
         from plaudit.files import atomic_text
-        from plaudit.scorers import resolve_scorer
 
         columns = Columns(
             prompt=prompt_column,
@@ -60,14 +60,14 @@ def evaluate(
         pairs = load_preferences(
             data, split=split, columns=columns, max_samples=max_samples, on_bad_row=on_bad_row or "error"
         )
-        scorer = resolve_scorer(
-            model,
-            device=device,
-            device_fallback=device_fallback,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-        )
+    scorer = load_reward_model(
+        model,
+        device=device,
+        device_fallback=device_fallback,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
     for line in pairs.report.lines():
         say(line)
     with advance_bar("pairs", len(pairs)) as advance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from plaudit.cli.output import waiting
+from plaudit.cli.output import say, waiting
 from plaudit.errors import ItemError, RowError
 from plaudit.types import Prompt
 
@@ -20,11 +20,13 @@ __all__ = ["load_reward_model", "parse_prompt", "score_located"]
 
 
 def load_reward_model(name: str, **options: Any) -> RewardModel:
-    """`RewardModel.from_pretrained` with a spinner."""
+    """`RewardModel.from_pretrained` with a spinner; says where the model runs."""
     with waiting(f"loading {name}"):
         from plaudit.models.reward_model import RewardModel
 
-        return RewardModel.from_pretrained(name, **options)
+        model = RewardModel.from_pretrained(name, **options)
+    say(f"{name} on {model.device}, {model.dtype}")
+    return model
 
 
 def parse_prompt(text: str | None) -> Prompt:
