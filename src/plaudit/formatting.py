@@ -130,12 +130,14 @@ class Rendered:
     Attributes:
         input_ids: the tokens, special tokens included, no padding.
         type_boundary: index of the first token of token type 1, or None where there are no token types.
-        cut: prompt tokens that were lost to the length limit.
+        cut: tokens that were lost to the length limit.
+        response_cut: those of them that the response lost (only where the caller chose ``overlong="cut"``).
     """
 
     input_ids: list[int]
     type_boundary: int | None = None
     cut: int = 0
+    response_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ class _Fit:
         boundary = self.encoded.type_boundary
         if boundary is not None:
             boundary -= sum(index < boundary for index in self.removed)
-        return Rendered(ids, boundary, cut=length - len(ids))
+        response_cut = len(self.removed.intersection(self.encoded.response))
+        return Rendered(ids, boundary, cut=length - len(ids), response_cut=response_cut)
 
 
 class Renderer:
@@ -416,7 +419,7 @@ class Renderer:
             return _Fit(kept, encoded, frozenset([*encoded.prompt, *encoded.response[-surplus:]]))
         return TooLongError(
             f"the response and what must stay around it have {len(encoded.ids) - len(encoded.prompt)} tokens, over "
-            f"the limit of {limit}; shorten it, raise max_length, or choose to cut its end (overlong 'cut')"
+            f"the limit of {limit}; shorten it, train with a larger max_length, or choose to cut its end (overlong cut)"
         )
 
     def _drop_old_turns(self, item: RenderItem, encoded: _Encoded, target: int) -> tuple[RenderItem, _Encoded]:

@@ -63,7 +63,7 @@ def test_every_row_is_counted(tmp_path: Path) -> None:
         "1 dropped: a response is empty",
         "1 dropped: chosen and rejected are identical",
         "1 dropped: the same pair came before",
-        "1 kept, but the same pair also occurs with the preference the other way round",
+        "1 kept, but an earlier row has the same two responses the other way round",
         f"  {path}:6: rejected is a number (5); expected text or a list of messages",
     ]
     assert json.loads(json.dumps(data.report.to_dict()))["bad"] == 1

@@ -57,7 +57,7 @@ def test_the_figures_equal_hand_counts() -> None:
     assert report.accuracy.value == 0.5
     assert report.ties == 0.25
     assert report.margin == pytest.approx(sum(margins) / 4)
-    assert report.loss == pytest.approx(sum(math.log1p(math.exp(-m)) for m in margins) / 4)
+    assert report.nll == pytest.approx(sum(math.log1p(math.exp(-m)) for m in margins) / 4)
     assert report.reward_mean == pytest.approx(np.mean(scores))
     assert report.reward_std == pytest.approx(np.std(scores))
     assert report.baselines["longer wins"].value == 0.25
@@ -89,7 +89,7 @@ def test_one_source_needs_no_table() -> None:
 
 def test_large_margins_do_not_overflow() -> None:
     report = evaluate(Known({"a": -1000.0, "b": 1000.0}), [PreferencePair("p", "a", "b").example()])
-    assert report.loss == pytest.approx(2000.0)
+    assert report.nll == pytest.approx(2000.0)
 
 
 def test_data_is_scored_in_chunks_and_progress_counts_pairs() -> None:

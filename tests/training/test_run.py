@@ -163,13 +163,19 @@ def test_the_folder_scores_equally_in_plain_transformers(
     assert ours.predict(prompt, response) == pytest.approx(score, abs=1e-6)
 
 
-def test_the_code_block_of_the_model_card_works(bert: str, data: Path, tmp_path: Path) -> None:
-    train(quick(bert, data, tmp_path / "rm"))
+@pytest.mark.parametrize("base", ["bert", "qwen"])
+def test_the_code_blocks_of_the_model_card_work_and_agree(
+    base: str, data: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    train(quick(request.getfixturevalue(base), data, tmp_path / "rm"))
     card = (tmp_path / "rm/README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    blocks = re.findall(r"```python\n(.*?)```", card, re.S)
+    assert len(blocks) == 2
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "Comparison(" in done.stdout
+    first, compared, last = done.stdout.splitlines()
+    assert compared.startswith("Comparison(")
+    assert float(first) == pytest.approx(float(last), abs=1e-5)
 
 
 def test_the_same_data_in_any_file_gives_the_same_model(bert: str, tmp_path: Path) -> None:

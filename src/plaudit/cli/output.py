@@ -118,13 +118,13 @@ def evaluation_tables(report: EvaluationReport, name: str) -> list[Table]:
         accuracy.add_row(
             cell(label, style), cell(f"{interval.value:.3f}", style), f"{interval.low:.3f} – {interval.high:.3f}"
         )
-    figures = simple_table(">pairs", ">prompts", ">ties", ">loss", ">margin", ">reward mean", ">reward std")
+    figures = simple_table(">pairs", ">prompts", ">ties", ">NLL", ">margin", ">reward mean", ">reward std")
     figures.add_row(
         f"{report.pairs:,}",
         f"{report.prompts:,}",
         f"{report.ties:.1%}",
-        f"{report.loss:.4f}",
-        f"{report.margin:.3f}",
+        f"{report.nll:.4f}",
+        f"{report.margin + 0.0:.3f}",
         f"{report.reward_mean:.3f}",
         f"{report.reward_std:.3f}",
     )

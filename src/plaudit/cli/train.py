@@ -143,7 +143,7 @@ def train(
     overrides = {**_parse_settings(settings or []), **_given(ctx.params)}
     if config is None:
         _check_required(overrides)
-    ctx.meta[INTERRUPTED] = "interrupted; --resume goes on from the last checkpoint"
+    ctx.meta[INTERRUPTED] = "interrupted; if it had come to a checkpoint, --resume goes on from there"
     from plaudit.training.config import load_config
     from plaudit.training.run import run_training
 

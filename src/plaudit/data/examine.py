@@ -63,7 +63,10 @@ class DataReport:
             (self.identical, "dropped: chosen and rejected are identical"),
             (self.duplicates, "dropped: the same pair came before"),
             (self.over_limit, "left out: over max_samples"),
-            (self.contradictory, "kept, but the same pair also occurs with the preference the other way round"),
+            (
+                self.contradictory,
+                "kept, but an earlier row has the same two responses the other way round",
+            ),
         ]
         lines = [f"{self.rows:,} rows read, {self.kept:,} kept"]
         lines += [f"{count:,} {what}" for count, what in counts if count]

@@ -81,7 +81,7 @@ def count_rows(path: Path) -> int:
 def _reader(path: Path) -> Callable[[Path], Iterator[Located]]:
     if not path.is_file():
         siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=3)
+        close = difflib.get_close_matches(path.name, siblings, n=3, cutoff=0.75)
         hint = f"; did you mean {', '.join(str(path.parent / name) for name in close)}?" if close else ""
         raise DataError(f"no such file: {path}{hint}")
     suffix = suffix_of(path)

@@ -20,6 +20,10 @@ from plaudit.types import Example, Response, Scorer
 __all__ = ["EvaluationReport", "evaluate"]
 
 
+FEW_GROUPS = 10
+"""With fewer groups a bootstrap over groups has too few values to draw from (Cameron, Gelbach & Miller 2008)."""
+
+
 @dataclass(frozen=True)
 class EvaluationReport:
     """Figures on M preference pairs.
@@ -28,7 +32,8 @@ class EvaluationReport:
         pairs, prompts: how many pairs, of how many prompts (the unit of the bootstrap).
         accuracy: share of pairs with chosen > rejected strictly, with a 95% interval by prompt.
         ties: share of pairs with exactly equal scores (they count as wrong).
-        loss: mean Bradley-Terry loss, -log sigmoid(chosen - rejected), without margin.
+        nll: mean negative log-likelihood of the preferences, -log sigmoid(chosen - rejected); unlike the training loss
+            it knows no margins, weights or smoothing.
         margin: mean of chosen - rejected.
         reward_mean, reward_std: over all scores.
         baselines: accuracy of ``longer wins`` and ``shorter wins`` (characters) on the same pairs.
@@ -39,15 +44,22 @@ class EvaluationReport:
     prompts: int
     accuracy: Interval
     ties: float
-    loss: float
+    nll: float
     margin: float
     reward_mean: float
     reward_std: float
     baselines: dict[str, Interval]
     by_source: dict[str, Interval] = field(default_factory=dict)
 
+    @property
+    def caution(self) -> str | None:
+        """What a reader must know before trusting the intervals, or None."""
+        if self.prompts < FEW_GROUPS:
+            return f"only {self.prompts} independent groups: the intervals are too narrow to be trusted"
+        return None
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"caution": self.caution}
 
 
 def evaluate(
@@ -120,7 +132,7 @@ def _summarise(
         prompts=len(set(groups)),
         accuracy=bootstrap_accuracy(correct, groups),
         ties=float((chosen == rejected).mean()),
-        loss=float(np.logaddexp(0.0, rejected - chosen).mean()),
+        nll=float(np.logaddexp(0.0, rejected - chosen).mean()),
         margin=float((chosen - rejected).mean()),
         reward_mean=float(both.mean()),
         reward_std=float(both.std()),

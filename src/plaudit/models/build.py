@@ -29,6 +29,7 @@ from plaudit.models.heads import head_modules, install_reward_head
 
 __all__ = [
     "EMBEDDED",
+    "EMBEDDED_ID",
     "LoadedModel",
     "load_model",
     "load_tokenizer",
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "embedded"
 """The name of the base model that comes with the extra [embedded]: all-MiniLM-L6-v2, an encoder of 22M parameters."""
 
+EMBEDDED_ID = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the embedded model is called on the Hub."""
 PAD_TOKEN = "<|pad|>"
 
 
@@ -149,6 +152,7 @@ def load_model(
         )
     fresh = _check_loaded(str(name), model, info, claims=claims, training=training, fresh_head=fresh_head)
     model.config.problem_type = "regression"
+    model.config.id2label, model.config.label2id = {0: "reward"}, {"reward": 0}
     install_reward_head(model)
     notes = []
     if fresh:

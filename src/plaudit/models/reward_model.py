@@ -298,6 +298,14 @@ class RewardModel:
                 if isinstance(result, TooLongError):
                     raise TooLongError(result.problem, index)
                 rendered.append(result)
+        shortened = sum(text.response_cut > 0 for text in rendered)
+        if shortened:
+            logger.warning(
+                "%d of %d responses lost their end to the limit of %d tokens",
+                shortened,
+                len(rendered),
+                self.spec.max_length,
+            )
         return self._score_rendered(rendered, progress)
 
     def _render_one(self, item: RenderItem, index: int, overlong: str) -> Rendered:

@@ -12,7 +12,9 @@ _CARD = """---
 library_name: transformers
 pipeline_tag: text-classification
 tags: [reward-model, plaudit]
-base_model: {{ base_model }}
+{%- if hub_base %}
+base_model: {{ hub_base }}
+{%- endif %}
 ---
 
 # {{ name }}
@@ -31,7 +33,25 @@ print(model.predict("What is the capital of France?", "Paris."))
 print(model.compare("What is the capital of France?", "Paris.", "I would rather not say."))
 ```
 
-The folder is a plain `{{ architecture }}` with one output and loads in transformers with equal scores.
+The folder is a plain `{{ architecture }}` with one output; without plaudit:
+
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+network = AutoModelForSequenceClassification.from_pretrained({{ location }}).eval()
+tokenizer = AutoTokenizer.from_pretrained({{ location }})
+prompt, response = "What is the capital of France?", "Paris."
+{%- if render.layout == "pair" %}
+inputs = tokenizer(prompt, response, return_tensors="pt")
+{%- elif render.layout == "chat" %}
+turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
+inputs = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=True)
+{%- else %}
+inputs = tokenizer(prompt + {{ separator }} + response + tokenizer.eos_token, return_tensors="pt")
+{%- endif %}
+print(network(**inputs).logits.item())
+```
+
 Texts are rendered with the layout `{{ render.layout }}`, at most {{ render.max_length }} tokens (hash `{{ render_hash }}`);
 `plaudit verify` proves the scores in `scoring_contract.json`.
 
@@ -46,7 +66,10 @@ Held out by {{ data.group_by or "prompt" }}: {{ "{:,}".format(evaluation.pairs) 
 | {{ baseline }} | {{ "%.3f"|format(interval.value) }} | {{ "%.3f"|format(interval.low) }} to {{ "%.3f"|format(interval.high) }} |
 {%- endfor %}
 
-Ties {{ "%.1f"|format(100 * evaluation.ties) }}%, loss {{ "%.4f"|format(evaluation.loss) }}, mean margin {{ "%.3f"|format(evaluation.margin) }}; rewards have mean
+{% if evaluation.caution %}Beware: {{ evaluation.caution }}.
+
+{% endif -%}
+Ties {{ "%.1f"|format(100 * evaluation.ties) }}%, NLL {{ "%.4f"|format(evaluation.nll) }}, mean margin {{ "%.3f"|format(evaluation.margin) }}; rewards have mean
 {{ "%.3f"|format(evaluation.reward_mean) }} and standard deviation {{ "%.3f"|format(evaluation.reward_std) }}.
 {% else %}
 Nothing was held out: this model has not been evaluated.

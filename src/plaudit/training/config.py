@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["DataConfig", "ModelConfig", "TrainConfig", "load_config"]
 
 
+_POSITIVE = {
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "max_length",
+}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
 
@@ -123,7 +134,10 @@ class TrainConfig(_Section):
             if name in ("output_dir", "seed", "use_cpu"):
                 other = {"output_dir": "output", "seed": "seed", "use_cpu": "model.device"}[name]
                 raise ValueError(f"training.{name} is set by {other!r}; use that")
-        return {name: _yaml_value(name, v) for name, v in (value or {}).items()}
+        values = {name: _yaml_value(name, v) for name, v in (value or {}).items()}
+        for name, v in values.items():
+            _check_value(name, v, known[name])
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -173,6 +187,22 @@ def _yaml_value(name: str, value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value):
         return float(value)
     return value
+
+
+def _check_value(name: str, value: Any, annotation: str) -> None:
+    """Refuses text where a number is wanted, and numbers that cannot work."""
+    kinds = set(re.findall(r"[a-z]+", annotation.lower()))
+    if value is None or kinds & {"str", "dict", "list", "any"} or "strategy" in kinds:
+        return
+    if kinds & {"int", "float"}:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"training.{name}: expected a number, got {value!r}")
+        if "float" not in kinds and value != int(value):
+            raise ValueError(f"training.{name}: expected a whole number, got {value!r}")
+        if name in _POSITIVE and not value > 0 and not (name == "max_steps" and value == -1):
+            raise ValueError(f"training.{name}: expected a number above 0, got {value!r}")
+    elif kinds & {"bool"} and not isinstance(value, bool):
+        raise ValueError(f"training.{name}: expected true or false, got {value!r}")
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:

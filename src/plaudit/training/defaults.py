@@ -75,5 +75,5 @@ def default_training(
         "eval_strategy": "epoch" if held_out else "no",
         "save_strategy": "epoch" if pairs is not None else "no",
         "save_total_limit": 2,
-        "logging_steps": 10,
+        "logging_steps": 10 if pairs is None else max(1, min(10, steps_per_epoch // 5)),
     }

@@ -63,7 +63,11 @@ class RenderReport:
                 f"{max_length} tokens"
             )
         if self.too_long:
-            lines.append(f"{name}: {self.too_long:,} pairs left out, longer than {max_length} tokens")
+            share = self.too_long / self.examples
+            hint = "; a larger max_length (--max-length) keeps them" if share > 0.02 else ""
+            lines.append(
+                f"{name}: {self.too_long:,} pairs ({share:.1%}) left out, longer than {max_length} tokens{hint}"
+            )
         if self.identical:
             lines.append(f"{name}: {self.identical:,} pairs left out, the same tokens on both sides")
         return lines

@@ -57,6 +57,6 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
 
 
 @functools.cache
-def reward_config_fields() -> frozenset[str]:
-    """The names of all fields that can be set."""
-    return frozenset(f.name for f in dataclasses.fields(RewardConfig) if f.init)
+def reward_config_fields() -> dict[str, str]:
+    """All fields that can be set: name -> type, as it is written."""
+    return {f.name: str(getattr(f.type, "__name__", f.type)) for f in dataclasses.fields(RewardConfig) if f.init}

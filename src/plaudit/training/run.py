@@ -6,38 +6,41 @@ The run lives in ``OUTPUT.partial`` until it is finished, evaluated and verified
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from transformers import TrainerCallback
 
 from plaudit.data import PreferenceData, assert_disjoint, load_preferences, stream_preferences
-from plaudit.errors import ConfigError, ModelError, OutputError, PlauditError
+from plaudit.errors import ConfigError, ModelError, PlauditError, RenderError
 from plaudit.evaluation import EvaluationReport, evaluate
-from plaudit.formatting import Renderer, RenderSpec, default_spec
+from plaudit.formatting import Renderer, RenderItem, RenderSpec, TooLongError, default_spec
 from plaudit.models.build import LoadedModel, load_model, position_limit
 from plaudit.models.device import resolve_device
 from plaudit.models.heads import install_reward_head, reads_last_token
 from plaudit.models.reward_model import RewardModel
-from plaudit.training.card import model_card
 from plaudit.training.config import TrainConfig, make_config
 from plaudit.training.defaults import default_attention, default_max_length, default_training
-from plaudit.training.reward_config import RewardConfig
+from plaudit.training.output import clean_up, last_checkpoint, prepare_output, run_folder, save_artifact
+from plaudit.training.reward_config import RewardConfig, reward_config_fields
 from plaudit.training.trainer import RewardTrainer
+from plaudit.types import Example
 
 __all__ = ["TrainResult", "run_training", "train"]
 
 logger = logging.getLogger(__name__)
+
+MOST_TOKENS = 8192
+"""The default length limit grows with the data, but not beyond this."""
+LENGTH_SAMPLE = 300
 
 _SHOWN = (
     "learning_rate",
@@ -106,13 +109,11 @@ def run_training(
         callbacks: transformers callbacks.
     """
     device = resolve_device(config.model.device, config.model.device_fallback)
-    checkpoint = _prepare_output(config, say)
+    checkpoint = prepare_output(config, say)
     try:
         return _with_fallback(config, device, checkpoint, say, callbacks)
     finally:
-        run = _run_folder(config)
-        if run.exists() and not any(run.glob("checkpoint-*")):  # nothing in it that a person could go on with
-            shutil.rmtree(run, ignore_errors=True)
+        clean_up(config)
 
 
 def _with_fallback(
@@ -130,7 +131,7 @@ def _with_fallback(
             raise
         say(f"MPS failed ({' '.join(str(error).split())[:200]}): going on on the CPU, as device_fallback says")
         logger.warning("training on mps failed; continuing on the CPU as device_fallback says")
-        return _run_on(config, torch.device("cpu"), data, _last_checkpoint(_run_folder(config)), say, callbacks)
+        return _run_on(config, torch.device("cpu"), data, last_checkpoint(run_folder(config)), say, callbacks)
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
@@ -175,6 +176,10 @@ def _load_data(config: TrainConfig, say: Callable[[str], None]) -> _Data:
         unit = c.group_by or "prompt"
         notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} pairs")
     facts["train_pairs"] = len(data)
+    margins = [margin for margin in data.dataset["margin"] if margin is not None]
+    if margins:
+        low, high = min(margins), max(margins)
+        notes.append(f"{len(margins):,} pairs have a margin ({low:g} to {high:g}): the loss asks for it")
     for note in notes:
         say(note)
     return _Data(data.dataset, held_out, facts, notes)
@@ -193,9 +198,9 @@ def _run_on(
 ) -> TrainResult:
     loaded = _load_base(config)
     notes = [*data.notes, *loaded.notes]
-    spec = _spec(config, loaded)
+    spec = _spec(config, loaded, data)
     attention = _faster_attention(config, loaded, device, spec)
-    args, settings = _training_args(config, loaded, device, data)
+    args, settings, chosen = _training_args(config, loaded, device, data)
     settings |= {"device": str(device), "attention": loaded.model.config._attn_implementation}
     settings |= {"layout": spec.layout, "max_length": spec.max_length, "seed": config.seed}
     for note in loaded.notes:
@@ -228,7 +233,11 @@ def _run_on(
     if not trainer.is_world_process_zero():
         return TrainResult(model, config.output, None, settings, notes, seconds)
     report = evaluate(model, data.held_out, overlong="cut") if data.held_out is not None else None
-    _save(config, trainer, model, report, data, settings, notes)
+    plain: dict[str, Any] = args.to_dict()  # type: ignore[no-untyped-call]
+    private = ("output_dir", "seed", "use_cpu")
+    effective = {name: plain[name] for name in reward_config_fields() if name in chosen and name not in private}
+    facts = {**data.facts, "notes": notes}
+    save_artifact(config, trainer, model, report, facts, settings, effective)
     return TrainResult(model, config.output, report, settings, notes, seconds)
 
 
@@ -252,7 +261,7 @@ def _load_base(config: TrainConfig) -> LoadedModel:
     return loaded
 
 
-def _spec(config: TrainConfig, loaded: LoadedModel) -> RenderSpec:
+def _spec(config: TrainConfig, loaded: LoadedModel, data: _Data) -> RenderSpec:
     m = config.model
     limit = position_limit(loaded.model, loaded.tokenizer)
     if m.max_length is not None and limit is not None and m.max_length > limit:
@@ -262,8 +271,25 @@ def _spec(config: TrainConfig, loaded: LoadedModel) -> RenderSpec:
     encoder = not reads_last_token(loaded.model)
     length = m.max_length or default_max_length(loaded.model, encoder=encoder, limit=limit)
     spec = default_spec(loaded.tokenizer, length, truncation=m.truncation, layout=m.layout)
-    Renderer(loaded.tokenizer, spec)
-    return replace(spec, separator="\n")
+    if m.max_length is None:
+        longest = min(limit or MOST_TOKENS, MOST_TOKENS)
+        while spec.max_length < longest and _lost_share(loaded, spec, data) > 0.01:
+            spec = replace(spec, max_length=min(2 * spec.max_length, longest))
+    return spec
+
+
+def _lost_share(loaded: LoadedModel, spec: RenderSpec, data: _Data) -> float:
+    """The share of pairs that this length limit would leave out, on the first few hundred."""
+    rows = list(islice(iter(data.train), LENGTH_SAMPLE))
+    examples = [example for example in map(Example.from_row, rows) if example.input_ids is None]
+    renderer = Renderer(loaded.tokenizer, spec)
+    lost = 0
+    for example in examples:
+        try:
+            lost += any(isinstance(text, TooLongError) for text in renderer.render_batch(RenderItem.of(example)))
+        except RenderError:
+            continue  # rendering the whole set names the row
+    return lost / max(len(examples), 1)
 
 
 def _faster_attention(config: TrainConfig, loaded: LoadedModel, device: torch.device, spec: RenderSpec) -> str | None:
@@ -278,10 +304,11 @@ def _faster_attention(config: TrainConfig, loaded: LoadedModel, device: torch.de
 
 def _training_args(
     config: TrainConfig, loaded: LoadedModel, device: torch.device, data: _Data
-) -> tuple[RewardConfig, dict[str, Any]]:
+) -> tuple[RewardConfig, dict[str, Any], set[str]]:
+    """The trainer's configuration, what of it is worth showing, and the names that were chosen or set by default."""
     pairs = len(data.train) if hasattr(data.train, "__len__") else None
     if pairs is None and "max_steps" not in config.training:
-        raise ConfigError("streaming data has no length: set training.max_steps")
+        raise ConfigError("streaming data has no length: set training.max_steps (--max-steps N)")
     values = default_training(
         loaded.model,
         encoder=not reads_last_token(loaded.model),
@@ -289,11 +316,11 @@ def _training_args(
         pairs=pairs,
         held_out=data.held_out is not None,
     )
-    chosen = config.training
-    if chosen.get("fp16"):
+    if config.training.get("fp16"):
         values["bf16"] = False
-    values |= chosen
-    values |= {"output_dir": str(_run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
+    values |= config.training
+    chosen = set(values)
+    values |= {"output_dir": str(run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
     try:
         args = RewardConfig(**values)
     except (TypeError, ValueError) as error:
@@ -303,8 +330,11 @@ def _training_args(
             torch.cuda.set_device(device)
         if "LOCAL_RANK" not in os.environ:
             args._n_gpu = 1
-    shown = {name: getattr(args, name) for name in _SHOWN}
-    return args, {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0, -1)}
+    shown = {name: getattr(args, name) for name in _SHOWN if not (name == "max_steps" and args.max_steps < 0)}
+    settings = {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0)}
+    if 0 < args.warmup_steps < 1:
+        settings["warmup_steps"] = f"{args.warmup_steps:.0%} of the steps"
+    return args, settings, chosen
 
 
 def _train_from(trainer: RewardTrainer, checkpoint: Path | None) -> None:
@@ -317,111 +347,3 @@ def _train_from(trainer: RewardTrainer, checkpoint: Path | None) -> None:
                 "delete that folder to resume from the checkpoint before it, or start anew with overwrite"
             ) from error
         raise
-
-
-# -- output ----------------------------------------------------------------------------------------------------------
-
-
-def _run_folder(config: TrainConfig) -> Path:
-    return config.output.with_name(config.output.name + ".partial")
-
-
-def _prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | None:
-    """Refuses an output that is in use; returns the checkpoint to resume from."""
-    output, run = config.output, _run_folder(config)
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"{output} is a file; choose a folder")
-    in_use = output.exists() and any(output.iterdir())
-    if in_use and not config.overwrite and not (config.resume and run.exists()):
-        done = "; it is finished, there is nothing to resume" if config.resume else ""
-        raise OutputError(
-            f"{output} exists already{done}; choose another output, or replace it with overwrite (--overwrite)"
-        )
-    if run.exists() and not (config.overwrite or config.resume):
-        raise OutputError(
-            f"{run} holds an unfinished run: go on with resume (--resume), or start anew with overwrite (--overwrite)"
-        )
-    if run.exists() and config.overwrite:
-        shutil.rmtree(run)
-    if config.resume and not run.exists():
-        raise OutputError(f"nothing to resume: there is no {run}; start without resume")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        probe = run / ".write"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}; choose another output") from error
-    checkpoint = _last_checkpoint(run) if config.resume else None
-    if config.resume:
-        say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
-    return checkpoint
-
-
-def _last_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint that was written to its end (its state file is written last); half ones are removed."""
-    folders = sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for folder in folders:
-        try:
-            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            return folder
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-            logger.warning("%s was not written to its end: removed", folder)
-            shutil.rmtree(folder)
-    return None
-
-
-def _save(
-    config: TrainConfig,
-    trainer: RewardTrainer,
-    model: RewardModel,
-    report: EvaluationReport | None,
-    data: _Data,
-    settings: dict[str, Any],
-    notes: list[str],
-) -> None:
-    """Writes the artifact, proves that it reloads to equal scores, and gives the run its name."""
-    run, output = _run_folder(config), config.output
-    contract = model.make_contract()
-    facts = {**data.facts, "notes": notes}
-    card = model_card(
-        name=output.name,
-        base_model=config.model.name,
-        location=json.dumps(str(output)),
-        architecture=type(model.model).__name__,
-        render=contract.render,
-        render_hash=contract.render_hash,
-        versions=contract.versions,
-        data=facts,
-        evaluation=report,
-        settings=settings,
-    )
-    metrics = {
-        "held_out": report.to_dict() if report else None,
-        "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
-    }
-    values = json.loads(config.model_dump_json(exclude={"overwrite", "resume"}))
-    model.save_pretrained(
-        run,
-        README__md=card,
-        metrics__json=json.dumps(metrics, indent=1) + "\n",
-        data__json=json.dumps(
-            {**facts, "rendering": {k: r.to_dict() for k, r in trainer.render_reports.items()}},
-            indent=1,
-            ensure_ascii=False,
-        )
-        + "\n",
-        training_config__yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
-    )
-    if "save_strategy" not in config.training and "save_steps" not in config.training:
-        for checkpoint in run.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-    if output.exists():
-        old = output.with_name(f".{output.name}.replaced")
-        shutil.rmtree(old, ignore_errors=True)
-        output.rename(old)
-        run.rename(output)
-        shutil.rmtree(old)
-    else:
-        run.rename(output)
-    model.folder = output

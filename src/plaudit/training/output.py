@@ -1,0 +1,145 @@
+"""The output folder of a run: refused when in use, whole when it has its name, resumable until then."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plaudit.errors import OutputError
+from plaudit.evaluation import EvaluationReport
+from plaudit.models.build import EMBEDDED, EMBEDDED_ID
+from plaudit.models.reward_model import RewardModel
+from plaudit.training.card import model_card
+from plaudit.training.config import TrainConfig
+from plaudit.training.trainer import RewardTrainer
+
+__all__ = ["clean_up", "last_checkpoint", "prepare_output", "run_folder", "save_artifact"]
+
+logger = logging.getLogger(__name__)
+
+
+def run_folder(config: TrainConfig) -> Path:
+    return config.output.with_name(config.output.name + ".partial")
+
+
+def clean_up(config: TrainConfig) -> None:
+    """Removes the folder of a run that ended without anything that a person could go on with."""
+    run = run_folder(config)
+    if run.exists() and not any(run.glob("checkpoint-*")):
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | None:
+    """Refuses an output that is in use; returns the checkpoint to resume from."""
+    output, run = config.output, run_folder(config)
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; choose a folder")
+    in_use = output.exists() and any(output.iterdir())
+    if in_use and not config.overwrite and not (config.resume and run.exists()):
+        done = "; it is finished, there is nothing to resume" if config.resume else ""
+        raise OutputError(
+            f"{output} exists already{done}; choose another output, or replace it with overwrite (--overwrite)"
+        )
+    if run.exists() and not (config.overwrite or config.resume):
+        raise OutputError(
+            f"{run} holds an unfinished run: go on with resume (--resume), or start anew with overwrite (--overwrite)"
+        )
+    if run.exists() and config.overwrite:
+        shutil.rmtree(run)
+    if config.resume and not run.exists():
+        raise OutputError(f"nothing to resume: there is no {run}; start without resume")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe = run / ".write"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}; choose another output") from error
+    checkpoint = last_checkpoint(run) if config.resume else None
+    if config.resume:
+        say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
+    return checkpoint
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint that was written to its end (its state file is written last); half ones are removed."""
+    folders = sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for folder in folders:
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            return folder
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+            logger.warning("%s was not written to its end: removed", folder)
+            shutil.rmtree(folder)
+    return None
+
+
+def save_artifact(
+    config: TrainConfig,
+    trainer: RewardTrainer,
+    model: RewardModel,
+    report: EvaluationReport | None,
+    facts: dict[str, Any],
+    settings: dict[str, Any],
+    effective: dict[str, Any],
+) -> None:
+    """Writes the artifact, proves that it reloads to equal scores, and gives the run its name."""
+    run, output = run_folder(config), config.output
+    contract = model.make_contract()
+    base = config.model.name
+    hub_base = EMBEDDED_ID if base == EMBEDDED else base if not Path(base).exists() else None
+    card = model_card(
+        name=output.name,
+        base_model=EMBEDDED_ID if base == EMBEDDED else Path(base).name if Path(base).exists() else base,
+        hub_base=hub_base,
+        separator=json.dumps(contract.render.separator),
+        location=json.dumps(str(output)),
+        architecture=type(model.model).__name__,
+        render=contract.render,
+        render_hash=contract.render_hash,
+        versions=contract.versions,
+        data={**facts, "source": _public_name(facts["source"])},
+        evaluation=report,
+        settings=settings,
+    )
+    metrics = {
+        "held_out": report.to_dict() if report else None,
+        "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
+    }
+    values = json.loads(config.model_dump_json(exclude={"overwrite", "resume"}))
+    values["training"] = effective  # what was chosen and what was set by default: it trains the same again
+    model.save_pretrained(
+        run,
+        README__md=card,
+        metrics__json=json.dumps(metrics, indent=1) + "\n",
+        data__json=json.dumps(
+            {**facts, "rendering": {k: r.to_dict() for k, r in trainer.render_reports.items()}},
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n",
+        training_config__yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+    )
+    if "save_strategy" not in config.training and "save_steps" not in config.training:
+        for checkpoint in run.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+    if output.exists():
+        old = output.with_name(f".{output.name}.replaced")
+        shutil.rmtree(old, ignore_errors=True)
+        output.rename(old)
+        run.rename(output)
+        shutil.rmtree(old)
+    else:
+        run.rename(output)
+    model.folder = output
+
+
+def _public_name(source: str) -> str:
+    """A data source as others may see it: a file without the folders of this machine."""
+    return Path(source).name if Path(source).exists() else source
