@@ -142,6 +142,6 @@ if __name__ == "__main__":
     mean = sum(result["accuracy"]["value"] for result in results) / len(results)
     reference = sum(result["trl_elsewhere"] for result in results) / len(results)
     finish(
-        f"quality-{arguments.settings}",
+        f"quality-{arguments.settings}-{arguments.seeds.replace(',', '-')}",
         {"mean_accuracy": round(mean, 4), "trl_elsewhere_mean": round(reference, 4), "runs": results},
     )
