@@ -35,8 +35,9 @@ def import_seconds() -> list[float]:
 
 
 def imports_torch() -> bool:
-    lines = ["import sys, plaudit.cli", "try:", "    plaudit.cli.main(['--help'])", "except SystemExit:", "    pass"]
-    code = "\n".join([*lines, "print('torch' in sys.modules)"])
+    start = ["import sys, plaudit.cli", "sys.argv = ['plaudit', '--help']"]
+    run = ["try:", "    plaudit.cli.main()", "except SystemExit:", "    pass"]
+    code = "\n".join([*start, *run, "print('torch' in sys.modules)"])
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     return output.strip().endswith("True")
 
