@@ -30,7 +30,7 @@ def default_attention(*, encoder: bool, device: torch.device, max_length: int) -
     """The attention that trains fastest, or None for transformers' own choice.
 
     On a CPU the backward pass of scaled-dot-product attention under bfloat16 takes longer than all products of a small
-    encoder together (a third of the step at 60 tokens); the plain attention does not, and short texts have the memory.
+    encoder together; the plain attention does not, and short texts have the memory.
     """
     if encoder and device.type == "cpu" and max_length <= 256 and supports_bf16(device):
         return "eager"

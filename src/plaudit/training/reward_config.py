@@ -45,6 +45,9 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
             raise ConfigError(f"center_rewards_coefficient: expected >= 0, got {self.center_rewards_coefficient}")
         if self.batch_eval_metrics:
             raise ConfigError("batch_eval_metrics has no effect here: evaluation keeps two numbers a pair, not logits")
+        for option in ("eval_accumulation_steps", "include_for_metrics", "fp16_full_eval", "bf16_full_eval"):
+            if getattr(self, option):
+                raise ConfigError(f"{option} has no effect here: evaluation adds up counts as it goes; leave it out")
         if self.train_sampling_strategy not in ("random", "sequential"):
             raise ConfigError(
                 f"train_sampling_strategy {self.train_sampling_strategy!r} has no effect here: micro-batches are cut "
