@@ -37,10 +37,10 @@ from transformers.trainer_utils import EvalLoopOutput
 from plaudit.errors import ConfigError, NotARewardModelError
 from plaudit.formatting import RenderSpec, default_spec
 from plaudit.losses import OBJECTIVES, LossOptions, Objective
-from plaudit.metrics import PairCounts
 from plaudit.models.build import load_model, position_limit, resolve_pad_token
 from plaudit.models.heads import install_reward_head, reads_last_token
 from plaudit.models.reward_model import RewardModel
+from plaudit.training.counts import RunningCounts
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
 from plaudit.training.reward_config import RewardConfig
@@ -56,8 +56,6 @@ logger = logging.getLogger(__name__)
 
 CPU_MICRO_BATCH_TOKENS = 1024
 """A CPU is fastest in micro-batches of about this size: texts of one length pad little, and the caches hold them."""
-
-_SUMS, _MINIMA, _MAXIMA = (PairCounts.names(kind) for kind in ("sum", "min", "max"))
 
 
 class RewardTrainer(Trainer):
@@ -164,7 +162,7 @@ class RewardTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         if not args.disable_tqdm:
             self.add_callback(RichProgress())
-        self._counts = {"train": _Sums(), "eval": _Sums()}
+        self._counts = {"train": RunningCounts(), "eval": RunningCounts()}
         self._total_tokens = 0.0
         self._log_time, self._log_tokens = time.monotonic(), 0.0
 
@@ -319,7 +317,7 @@ class RewardTrainer(Trainer):
         if not self.accelerator._models and model is self.model:
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
         model.eval()
-        self._counts["eval"] = _Sums()
+        self._counts["eval"] = RunningCounts()
         self.callback_handler.eval_dataloader = dataloader
         keep = self.compute_metrics is not None or description == "Prediction"
         kept = []
@@ -360,7 +358,7 @@ class RewardTrainer(Trainer):
         """Adds the figures of the pairs since the last log to the Trainer's own."""
         if "loss" in logs:
             counts = self._counts["train"].total(self.accelerator)
-            self._counts["train"] = _Sums()
+            self._counts["train"] = RunningCounts()
             self._total_tokens += counts.tokens
             now = time.monotonic()
             logs |= counts.figures()
@@ -386,61 +384,6 @@ class RewardTrainer(Trainer):
                 training_config__json=json.dumps(settings, indent=1, default=str) + "\n",
             )
         network.train(training)
-
-
-class _Sums:
-    """`PairCounts` as tensors on the device: no synchronisation until someone asks."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, torch.Tensor] = {}
-
-    def add(
-        self,
-        rewards: torch.Tensor,
-        labels: torch.Tensor,
-        losses: torch.Tensor,
-        counted: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> None:
-        best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
-        chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
-        infinity = torch.where(counted > 0, 0.0, torch.inf)
-        new = {
-            "pairs": counted.sum(),
-            "correct": ((chosen > rejected) * counted).sum(),
-            "ties": ((chosen == rejected) * counted).sum(),
-            "loss": (losses * counted).sum(),
-            "tokens": mask.sum() * (counted.sum() > 0),
-        }
-        for side, scores in (("chosen", chosen), ("rejected", rejected)):
-            new |= {
-                f"{side}_sum": (scores * counted).sum(),
-                f"{side}_squares": (scores.square() * counted).sum(),
-                f"{side}_minimum": (scores + infinity).min(),
-                f"{side}_maximum": (scores - infinity).max(),
-            }
-        wide = torch.float32 if rewards.device.type == "mps" else torch.float64
-        for name, value in new.items():
-            value = value.to(wide)
-            old = self.values.get(name)
-            if old is None:
-                self.values[name] = value
-            elif name in _SUMS:
-                self.values[name] = old + value
-            else:
-                self.values[name] = (torch.minimum if name in _MINIMA else torch.maximum)(old, value)
-
-    def total(self, accelerator: Any) -> PairCounts:
-        """The counts over all ranks."""
-        names = [f.name for f in dataclasses.fields(PairCounts)]
-        empty = dataclasses.asdict(PairCounts())
-        device = accelerator.device
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        mine = torch.stack([self.values.get(n, torch.tensor(float(empty[n]))).to(device, wide) for n in names])
-        every = accelerator.gather(mine.unsqueeze(0)) if accelerator.num_processes > 1 else mine.unsqueeze(0)
-        totals = {"sum": every.sum(dim=0), "min": every.amin(dim=0), "max": every.amax(dim=0)}
-        kind = {**dict.fromkeys(_SUMS, "sum"), **dict.fromkeys(_MINIMA, "min"), **dict.fromkeys(_MAXIMA, "max")}
-        return PairCounts(**{name: float(totals[kind[name]][i]) for i, name in enumerate(names)})
 
 
 @contextlib.contextmanager
