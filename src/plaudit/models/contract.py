@@ -74,6 +74,7 @@ class ScoringContract:
         golden: the golden inputs.
         base_model: what the model was trained from.
         versions: of plaudit, torch, transformers and tokenizers at saving.
+        quantization: ``int4`` or ``int8`` where the backbone under an adapter was loaded so.
     """
 
     render: RenderSpec
@@ -84,6 +85,7 @@ class ScoringContract:
     golden: tuple[GoldenExample, ...]
     base_model: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    quantization: str | None = None
 
     def save(self, folder: Path) -> None:
         """Writes ``scoring_contract.json``."""
@@ -96,6 +98,7 @@ class ScoringContract:
             "device": self.device,
             "base_model": self.base_model,
             "versions": self.versions,
+            **({"quantization": self.quantization} if self.quantization else {}),
             "golden": [asdict(golden) for golden in self.golden],
         }
         (folder / CONTRACT_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -125,6 +128,7 @@ class ScoringContract:
                 device=document["device"],
                 base_model=document["base_model"],
                 versions=document["versions"],
+                quantization=document.get("quantization"),
                 golden=tuple(GoldenExample(**golden) for golden in document["golden"]),
             )
         except ConfigError as error:  # a rendering that this plaudit does not know

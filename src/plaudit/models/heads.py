@@ -33,7 +33,8 @@ def head_modules(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 def reads_last_token(model: PreTrainedModel) -> bool:
     """True for decoders, whose reward is the ``score`` layer at one token; encoders pool as their class does."""
-    return isinstance(getattr(model, "score", None), nn.Linear)
+    score = getattr(model, "score", None)
+    return isinstance(getattr(score, "original_module", score), nn.Linear)  # peft wraps a head that it trains
 
 
 def install_reward_head(model: PreTrainedModel) -> None:
@@ -57,7 +58,8 @@ def _reward_forward(
     if read_index is None:
         output: SequenceClassifierOutput = type(self).forward(self, *args, **kwargs)
         return output
-    hidden = getattr(self, self.base_model_prefix)(*args, use_cache=False, **kwargs)[0]  # [rows, T, H]
-    picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, read_index)  # [N, H]
+    given = {name: value for name, value in kwargs.items() if value is not None}  # peft passes labels=None and such
+    hidden = getattr(self, self.base_model_prefix)(*args, use_cache=False, **given)[0]  # [rows, T, H]
+    picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, read_index.to(hidden.device))  # [N, H]
     score: nn.Module = self.score  # type: ignore[assignment]
     return SequenceClassifierOutput(logits=score(picked))

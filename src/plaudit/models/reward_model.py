@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from plaudit.errors import ConfigError, ContractError, ModelError, RenderError, ScoreError
 from plaudit.files import atomic_folder
 from plaudit.formatting import Rendered, Renderer, RenderItem, RenderSpec, TooLongError, default_spec
 from plaudit.models.batch import padded_inputs, plan_padded
-from plaudit.models.build import load_model, position_limit, quiet_transformers, resolve_name
+from plaudit.models.build import (
+    EMBEDDED_ID,
+    load_model,
+    position_limit,
+    quiet_transformers,
+    resolve_name,
+    whole_weights,
+)
 from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenExample, ScoringContract, tolerance
 from plaudit.models.device import resolve_device
 from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.lora import find_adapter, quiet_peft, save_adapter
+from plaudit.models.quantize import quantization_config
 from plaudit.types import Comparison, Prompt, RankedResponse, Response
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 __all__ = ["GoldenCheck", "RewardModel", "check_plain_transformers", "find_contract"]
 
@@ -56,6 +70,7 @@ class RewardModel:
         spec: how prompt and response are rendered.
         device: where it runs; None leaves the model where it is.
         base_model: what it was trained from, for the record.
+        adapter: the `PeftModel` around ``model``, where it carries one: then only adapter and head are saved.
     """
 
     def __init__(
@@ -66,14 +81,17 @@ class RewardModel:
         *,
         device: torch.device | None = None,
         base_model: str = "",
+        adapter: PeftModel | None = None,
     ) -> None:
         install_reward_head(model)
-        if device is not None:
+        self.quantization = _quantization_of(model)
+        if device is not None and self.quantization is None and not hasattr(model, "hf_device_map"):
             model.to(device)  # type: ignore[arg-type]
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.renderer = Renderer(tokenizer, spec)
         self.base_model = base_model
+        self.adapter = adapter
         self.contract: ScoringContract | None = None
         self.folder: Path | None = None
 
@@ -101,6 +119,7 @@ class RewardModel:
         *,
         device: str | None = None,
         device_fallback: str | None = None,
+        device_map: str | None = None,
         dtype: str | None = None,
         attn_implementation: str | None = None,
         revision: str | None = None,
@@ -117,6 +136,7 @@ class RewardModel:
             name: folder or Hub id.
             device: ``cuda``, ``cuda:N``, ``mps``, ``cpu``; None takes the best there is.
             device_fallback: ``cpu``: use the CPU, with a warning, where ``device`` is missing.
+            device_map: ``auto``: split a model that is too large over all devices, instead of ``device``.
             dtype: of the backbone; None as saved.
             attn_implementation, revision, trust_remote_code: as in transformers.
             max_length: the length limit of a model without a contract (default: what model and tokenizer take, at
@@ -127,6 +147,8 @@ class RewardModel:
             NotARewardModelError: no trained scalar head.
             ContractError: it does not reproduce its golden token ids or scores.
         """
+        if device_map is not None and device is not None:
+            raise ConfigError("device and device_map exclude each other; give one")
         target = resolve_device(device, device_fallback)
         path, contract = find_contract(name, revision)
         loaded = load_model(
@@ -136,6 +158,8 @@ class RewardModel:
             attn_implementation=attn_implementation,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            device_map=device_map,
+            quantization=contract.quantization if contract else None,
         )
         limit = position_limit(loaded.model, loaded.tokenizer)
         if contract is not None:
@@ -162,6 +186,7 @@ class RewardModel:
             spec,
             device=target,
             base_model=contract.base_model if contract else str(name),
+            adapter=loaded.adapter,
         )
         model.contract, model.folder = contract, path
         if check and contract is not None:
@@ -174,24 +199,34 @@ class RewardModel:
                 )
         return model
 
-    def save_pretrained(self, folder: str | Path, *, check: bool = True, **documents: str) -> ScoringContract:
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        check: bool = True,
+        state_dict: dict[str, torch.Tensor] | None = None,
+        **documents: str,
+    ) -> ScoringContract:
         """Saves weights, tokenizer and a fresh contract; proves first that plain transformers gives equal scores.
 
         Args:
             folder: target; nothing half-written is ever left under this name.
             check: reload what was written in plain transformers and compare the golden scores before publishing it.
+            state_dict: whole weights to save instead of the model's own, where those are spread over several processes:
+                such a model cannot score in one process, so the golden scores are those of what was written, reloaded.
             documents: further text files, ``name=text``; ``__`` in a name stands for a dot (``metrics__json``).
 
         Raises:
             ContractError: the saved folder does not reload to the same scores.
             OutputError: the folder cannot be written.
         """
-        contract = self.make_contract()
+        contract = self.make_contract() if state_dict is None else None
         target = Path(folder)
         with atomic_folder(target, last=CONTRACT_FILE, replaces=MODEL_FILES) as staging:
-            with quiet_transformers():
-                self.model.save_pretrained(staging)
+            self._save_weights(staging, state_dict)
             self.tokenizer.save_pretrained(staging)
+            if contract is None:
+                contract = self._reloaded(staging).make_contract()
             for name, text in documents.items():
                 (staging / name.replace("__", ".")).write_text(text, encoding="utf-8")
             contract.save(staging)
@@ -202,6 +237,55 @@ class RewardModel:
                 )
         self.contract, self.folder = contract, target
         return contract
+
+    def _save_weights(self, folder: Path, state_dict: dict[str, torch.Tensor] | None) -> None:
+        with quiet_transformers():
+            if self.adapter is None:
+                self.model.save_pretrained(folder, state_dict=state_dict)
+            else:
+                save_adapter(self.adapter, folder, base=_base_of(self.model), state_dict=state_dict)
+
+    def _reloaded(self, folder: Path) -> RewardModel:
+        """What was written, on the CPU, as someone else will load it."""
+        loaded = load_model(folder, training=False, dtype="auto", quantization=self.quantization)
+        return RewardModel(
+            loaded.model, loaded.tokenizer, self.spec, base_model=self.base_model, adapter=loaded.adapter
+        )
+
+    def merge_adapter(self) -> float:
+        """Merges the adapter into the weights, so that the model is a plain one again.
+
+        Returns:
+            The largest change of a golden score, relative to max(1, |score|).
+
+        Raises:
+            ConfigError: there is no adapter, or the weights are quantized.
+            ModelError: the scores changed by more than the tolerance of the number format; the model is not to be used.
+        """
+        if self.adapter is None:
+            raise ConfigError("there is no adapter to merge")
+        if self.quantization is not None:
+            raise ConfigError(f"adapters cannot be merged into {self.quantization} weights without changing the scores")
+        before = self.make_contract()
+        self.model = self.adapter.merge_and_unload()  # type: ignore[operator]
+        install_reward_head(self.model)
+        self.model.eval()
+        self.adapter = None
+        after = self.make_contract()
+        pairs = zip(before.golden, after.golden, strict=True)
+        change = max(abs(a.score - b.score) / max(1.0, abs(a.score)) for a, b in pairs)
+        allowed = tolerance(self.dtype, self.device.type, self.device.type)
+        if change > allowed:
+            raise ModelError(f"merging changed a golden score by {change:g} (tolerance {allowed:g} in {self.dtype})")
+        return change
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Publishes the saved folder as it is on disk; see `plaudit.models.hub.push_folder`. Returns the address."""
+        from plaudit.models.hub import push_folder
+
+        if self.folder is None:
+            raise ConfigError("push_to_hub publishes a saved folder; call save_pretrained first")
+        return push_folder(self.folder, repo_id, private=private)
 
     def make_contract(self) -> ScoringContract:
         """A contract with the scores of this model as it is now."""
@@ -224,6 +308,7 @@ class RewardModel:
             device=self.device.type,
             golden=golden,
             base_model=self.base_model,
+            quantization=self.quantization,
             versions={name: version(name) for name in ("plaudit", "torch", "transformers", "tokenizers")},
         )
 
@@ -398,10 +483,43 @@ class GoldenCheck:
         return f"score {self.score:.6f}, saved {self.golden.score:.6f}, tolerance {self.tolerance:g}"
 
 
+def _base_of(model: PreTrainedModel) -> str:
+    """What the adapter of this model belongs to, so that it is found from anywhere."""
+    name = str(model.config._name_or_path)
+    if not Path(name).exists():
+        return name
+    packaged = EMBEDDED_ID if Path(name) == Path(resolve_name(EMBEDDED_ID)) else None
+    return packaged or str(Path(name).resolve())
+
+
+def _quantization_of(model: PreTrainedModel) -> str | None:
+    if getattr(model, "is_loaded_in_4bit", False):
+        return "int4"
+    return "int8" if getattr(model, "is_loaded_in_8bit", False) else None
+
+
+@whole_weights()
+def _load_plain(folder: Path, contract: ScoringContract) -> Any:
+    """The saved model through transformers (and peft) alone."""
+    options: dict[str, Any] = {"dtype": getattr(torch, contract.dtype)}
+    adapter = find_adapter(folder)
+    with quiet_transformers():
+        if adapter is None:
+            return AutoModelForSequenceClassification.from_pretrained(folder, **options)
+        if contract.quantization is not None:
+            options["quantization_config"] = quantization_config(contract.quantization, contract.dtype)
+        base = resolve_name(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, **options)
+        model.resize_token_embeddings(max(len(AutoTokenizer.from_pretrained(folder)), model.config.vocab_size))
+        from peft import PeftModel
+
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, str(folder))
+
+
 def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[GoldenCheck]:
     """Scores the golden token ids with nothing but ``AutoModelForSequenceClassification``, one text at a time."""
-    with quiet_transformers():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=getattr(torch, contract.dtype)).eval()
+    model = _load_plain(folder, contract).eval()
     allowed = tolerance(contract.dtype, contract.device, "cpu")
     checks = []
     with torch.inference_mode():
@@ -412,7 +530,7 @@ def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[Go
                 last_token=False,
                 token_types=golden.type_boundary is not None,
             )
-            score = float(model(**inputs).logits.float().item())
+            score = float(model(**{k: v.to(model.device) for k, v in inputs.items()}).logits.float().item())
             checks.append(GoldenCheck(golden, score, True, allowed))
     return checks
 

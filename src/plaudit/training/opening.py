@@ -1,0 +1,168 @@
+"""From what a caller of `RewardTrainer` passes as ``model`` to a network with tokenizer, head, adapter and rendering.
+
+Knows nothing about data or steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from plaudit.errors import ConfigError, NotARewardModelError
+from plaudit.formatting import RenderSpec, default_spec
+from plaudit.models.build import LoadedModel, load_model, position_limit, resolve_pad_token
+from plaudit.models.heads import install_reward_head
+from plaudit.models.lora import attach_adapter
+from plaudit.models.reward_model import RewardModel, find_contract
+from plaudit.models.trainable import freeze_layers, set_dropout
+from plaudit.training.reward_config import RewardConfig
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import BitsAndBytesConfig
+
+__all__ = ["name_of", "open_model", "set_trainable", "spec_from"]
+
+logger = logging.getLogger(__name__)
+
+
+def name_of(model: Any, *, whole: bool = False) -> str:
+    if isinstance(model, RewardModel):
+        name = str(model.folder or model.base_model or "model")
+    elif isinstance(model, LoadedModel):
+        name = str(model.model.config._name_or_path or "model")
+    else:
+        name = (
+            str(model) if isinstance(model, (str, Path)) else str(getattr(model.config, "_name_or_path", "") or "model")
+        )
+    return name if whole else name.rstrip("/").split("/")[-1]
+
+
+def open_model(
+    model: Any,
+    args: RewardConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    quantization_config: BitsAndBytesConfig | None,
+) -> tuple[LoadedModel, RenderSpec | None]:
+    """What the caller's ``model`` comes down to, and the rendering that it was trained with, if any."""
+    spec = None
+    if isinstance(model, (str, Path)):
+        given, spec = _load_named(model, args, quantization_config)
+    elif args.model_init_kwargs is not None or quantization_config is not None:
+        what = "quantization_config has" if quantization_config is not None else "model_init_kwargs have"
+        raise ConfigError(
+            f"{what} no effect on a model that is loaded already; leave it out, or give the model by name"
+        )
+    elif isinstance(model, LoadedModel):
+        given = model
+    elif isinstance(model, RewardModel):
+        given, spec = LoadedModel(model.model, model.tokenizer, adapter=model.adapter), model.spec
+    else:
+        given = _wrap_network(model, args, tokenizer)
+    given = dataclasses.replace(given, tokenizer=tokenizer or given.tokenizer)
+    _apply_tokenizer_options(given.model, given.tokenizer, args)
+    for note in resolve_pad_token(given.model, given.tokenizer):
+        logger.warning(note)
+    install_reward_head(given.model)
+    return given, spec
+
+
+def _wrap_network(model: Any, args: RewardConfig, tokenizer: PreTrainedTokenizerBase | None) -> LoadedModel:
+    adapter = model if hasattr(model, "peft_config") and hasattr(model, "get_base_model") else None
+    network = model.get_base_model() if adapter is not None else model
+    if getattr(network.config, "num_labels", None) != 1 or not hasattr(network, "base_model_prefix"):
+        raise NotARewardModelError(
+            f"expected a *ForSequenceClassification with num_labels=1, got {type(network).__name__} with "
+            f"{getattr(network.config, 'num_labels', None)} outputs; load it with num_labels=1"
+        )
+    if tokenizer is None:
+        name = network.config._name_or_path
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=args.trust_remote_code)
+    return LoadedModel(network, tokenizer, adapter=adapter)
+
+
+def _load_named(
+    name: str | Path, args: RewardConfig, quantization_config: BitsAndBytesConfig | None
+) -> tuple[LoadedModel, RenderSpec | None]:
+    kwargs = dict(args.model_init_kwargs or {})
+    if quantization_config is not None:
+        kwargs["quantization_config"] = quantization_config
+    revision = kwargs.pop("revision", None)
+    _, contract = find_contract(name, revision)
+    loaded = load_model(
+        name,
+        training=True,
+        seed=args.seed,
+        dtype=kwargs.pop("dtype", None) or kwargs.pop("torch_dtype", None) or "float32",
+        attn_implementation=kwargs.pop("attn_implementation", None),
+        revision=revision,
+        trust_remote_code=kwargs.pop("trust_remote_code", args.trust_remote_code),
+        model_kwargs=kwargs,
+    )
+    for note in loaded.notes:
+        logger.info(note)
+    return loaded, contract.render if contract is not None else None
+
+
+def set_trainable(given: LoadedModel, args: RewardConfig, peft_config: PeftConfig | None) -> PeftModel | None:
+    """Adapter, frozen layers and dropout; refuses what contradicts itself. Returns the model around the adapter."""
+    network, adapter = given.model, given.adapter
+    if peft_config is not None and adapter is not None:
+        raise ConfigError(
+            "peft_config: the model carries an adapter already, which is trained further; leave peft_config out, or "
+            "merge the adapter first (RewardModel.merge_adapter)"
+        )
+    quantized = getattr(network, "is_loaded_in_4bit", False) or getattr(network, "is_loaded_in_8bit", False)
+    if quantized and peft_config is None and adapter is None:
+        raise ConfigError("quantized weights cannot be trained: give a peft_config")
+    if args.freeze is not None:
+        if peft_config is not None or adapter is not None:
+            raise ConfigError("freeze has no effect with an adapter, which freezes the whole backbone; leave it out")
+        freeze_layers(network, args.freeze, keep=given.fresh)
+    if args.dropout is not None:
+        set_dropout(network, args.dropout)
+    elif args.disable_dropout:
+        set_dropout(network, 0.0)
+    if peft_config is not None:
+        adapter = attach_adapter(network, peft_config, fresh=given.fresh)
+    if adapter is not None and args.gradient_checkpointing:
+        network.enable_input_require_grads()
+    return adapter
+
+
+def _apply_tokenizer_options(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: RewardConfig) -> None:
+    for option in ("eos_token", "pad_token"):
+        token = getattr(args, option)
+        if token is not None:
+            if token not in tokenizer.get_vocab():
+                raise ConfigError(f"{option} {token!r} is not in the vocabulary of {type(tokenizer).__name__}")
+            setattr(tokenizer, option, token)
+    if args.eos_token is not None:
+        model.config.get_text_config().eos_token_id = tokenizer.eos_token_id
+    if args.chat_template_path is not None:
+        path = Path(args.chat_template_path)
+        if path.is_file():
+            tokenizer.chat_template = path.read_text(encoding="utf-8")
+        else:
+            source = AutoTokenizer.from_pretrained(args.chat_template_path, trust_remote_code=args.trust_remote_code)
+            if not source.chat_template:
+                raise ConfigError(f"chat_template_path: {args.chat_template_path} has no chat template")
+            tokenizer.chat_template = source.chat_template
+
+
+def spec_from(args: RewardConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> RenderSpec:
+    limit = position_limit(model, tokenizer)
+    wanted = args.max_length or limit or 1_000_000
+    if limit is not None and wanted > limit:
+        logger.warning("max_length %d exceeds the %d positions of this model: using %d", wanted, limit, limit)
+        wanted = limit
+    auto = default_spec(tokenizer, wanted, truncation=args.truncation)
+    if args.layout == "auto" or (args.layout == "mixed" and auto.layout == "pair"):
+        layout = auto.layout
+    else:
+        layout = args.layout  # type: ignore[assignment]
+    return dataclasses.replace(auto, layout=layout, separator=args.separator)
