@@ -87,6 +87,7 @@ def test_pair_counts_give_the_figures_of_the_rewards() -> None:
     )
     assert counts.figures() == pytest.approx(
         {
+            "pairs": 4,
             "accuracy": 0.5,
             "ties": 0.25,
             "margin": 0.0,

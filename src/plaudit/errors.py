@@ -13,15 +13,20 @@ PlauditError                 anything plaudit refuses; the command line prints i
 │   └── ContractError        the checkpoint does not reproduce the scores it was saved with
 ├── DeviceError              the device asked for is not there
 └── OutputError              an output that exists already or cannot be written
+
+Interrupted                  no refusal but a KeyboardInterrupt: SIGINT or SIGTERM stopped the run; exit code 130 or 143
 """
 
 from __future__ import annotations
+
+import signal
 
 __all__ = [
     "ConfigError",
     "ContractError",
     "DataError",
     "DeviceError",
+    "Interrupted",
     "ItemError",
     "MissingExtraError",
     "ModelError",
@@ -103,3 +108,17 @@ class ScoreError(ItemError):
 
 class OutputError(PlauditError):
     """An output that exists already or cannot be written."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped the run. The message, where there is one, says what is saved and how to go on.
+
+    Attributes:
+        signal: SIGINT or SIGTERM.
+        exit_code: of a process that ends by it, 128 + the signal's number.
+    """
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.signal = signal.Signals(number)
+        self.exit_code = 128 + number

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interval", "PairCounts", "bootstrap_accuracy", "pair_accuracy"]
+__all__ = ["Interval", "PairCounts", "binomial_interval", "bootstrap_accuracy", "pair_accuracy"]
 
 Array = npt.NDArray[np.float64]
 
@@ -18,7 +18,9 @@ class PairCounts:
     """Sums over preference pairs, so that figures of batches, ranks and epochs add up exactly.
 
     ``minimum`` and ``maximum`` combine by min and max, all other fields by addition. Rewards of the preferred side
-    are called chosen, those of the other side rejected.
+    are called chosen, those of the other side rejected. A gap is chosen minus rejected: ``length_gap`` in tokens,
+    reward gaps as they are. ``unequal`` counts the pairs whose lengths differ, ``longer_chosen`` those of them whose
+    chosen side is the longer one, ``longer_preferred`` those whose longer side has the higher reward.
     """
 
     pairs: float = 0
@@ -30,17 +32,29 @@ class PairCounts:
     chosen_squares: float = 0
     rejected_sum: float = 0
     rejected_squares: float = 0
+    reward_gap_squares: float = 0
+    length_gap_sum: float = 0
+    length_gap_squares: float = 0
+    gap_products: float = 0
+    unequal: float = 0
+    longer_chosen: float = 0
+    longer_preferred: float = 0
     chosen_minimum: float = float("inf")
     rejected_minimum: float = float("inf")
     chosen_maximum: float = float("-inf")
     rejected_maximum: float = float("-inf")
 
     def figures(self) -> dict[str, float]:
-        """Means over pairs: ``accuracy`` (strictly greater; a tie is wrong), ``margin``, ``mean_reward``, … ."""
+        """``pairs``, and means over them: ``accuracy`` (strictly greater; a tie is wrong), ``margin``, … .
+
+        ``length_correlation``, in [-1, 1], and the shares ``longer_chosen`` and ``longer_preferred`` are there only
+        where they are defined: where neither gap is constant, and where lengths differ.
+        """
         if not self.pairs:
             return {}
         n = self.pairs
         result = {
+            "pairs": n,
             "accuracy": self.correct / n,
             "ties": self.ties / n,
             "margin": (self.chosen_sum - self.rejected_sum) / n,
@@ -56,7 +70,28 @@ class PairCounts:
                 f"{side}_min": getattr(self, f"{side}_minimum"),
                 f"{side}_max": getattr(self, f"{side}_maximum"),
             }
+        correlation = self.length_correlation()
+        if correlation is not None:
+            result["length_correlation"] = correlation
+        if self.unequal:
+            result["longer_chosen"] = self.longer_chosen / self.unequal
+            result["longer_preferred"] = self.longer_preferred / self.unequal
         return result
+
+    def length_correlation(self) -> float | None:
+        """Pearson's correlation of reward gap and length gap over pairs, in [-1, 1]; None where one gap is constant."""
+        n = self.pairs
+        if not n:
+            return None
+        reward_mean, length_mean = (self.chosen_sum - self.rejected_sum) / n, self.length_gap_sum / n
+        reward_variance = self.reward_gap_squares / n - reward_mean**2
+        length_variance = self.length_gap_squares / n - length_mean**2
+        rounding = 1e-6 / n  # of the squares: more than sums of float32 values lose
+        changes = (self.reward_gap_squares * rounding, self.length_gap_squares * rounding)
+        if reward_variance <= changes[0] or length_variance <= changes[1]:
+            return None
+        covariance = self.gap_products / n - reward_mean * length_mean
+        return float(np.clip(covariance / (reward_variance * length_variance) ** 0.5, -1.0, 1.0))
 
     @classmethod
     def names(cls, combine: str) -> list[str]:
@@ -77,6 +112,33 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def binomial_interval(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+    """The exact interval of a share (Clopper & Pearson 1934): rates under which the count is not extreme.
+
+    Args:
+        successes: in [0, trials].
+        trials: at least 1.
+        level: the chance with which the interval covers the true rate, at least.
+    """
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials + 1)))])
+    counts = np.arange(trials + 1)
+    ways = logs[trials] - logs[counts] - logs[trials - counts]
+
+    def quantile(at_least: bool) -> float:
+        """The rate at which the tail beyond the count has half of what the interval leaves out."""
+        low, high = 0.0, 1.0
+        side = counts >= successes if at_least else counts <= successes
+        for _ in range(40):
+            rate = (low + high) / 2
+            tail = np.exp(ways[side] + counts[side] * np.log(rate) + (trials - counts[side]) * np.log1p(-rate)).sum()
+            low, high = (low, rate) if (tail > (1 - level) / 2) == at_least else (rate, high)
+        return (low + high) / 2
+
+    lowest = quantile(at_least=True) if successes > 0 else 0.0
+    highest = quantile(at_least=False) if successes < trials else 1.0
+    return Interval(successes / trials, lowest, highest)
 
 
 def pair_accuracy(chosen: Array, rejected: Array) -> Array:

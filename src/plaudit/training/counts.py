@@ -28,8 +28,13 @@ class RunningCounts:
         counted: torch.Tensor,
         mask: torch.Tensor,
     ) -> None:
+        wide = torch.float32 if rewards.device.type == "mps" else torch.float64
+        rewards, losses = rewards.to(wide), losses.to(wide)  # before squaring: the spread of a few equal rewards is 0
         best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
         chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
+        lengths = mask.sum(dim=1).view(labels.shape[1], labels.shape[0]).T.to(rewards.dtype)  # [M, K], as the rewards
+        length_gap = (lengths.gather(1, best) - lengths.gather(1, worst))[:, 0] * counted
+        gap = (chosen - rejected) * counted
         infinity = torch.where(counted > 0, 0.0, torch.inf)
         new = {
             "pairs": counted.sum(),
@@ -37,6 +42,13 @@ class RunningCounts:
             "ties": ((chosen == rejected) * counted).sum(),
             "loss": (losses * counted).sum(),
             "tokens": mask.sum() * (counted.sum() > 0),
+            "reward_gap_squares": gap.square().sum(),
+            "length_gap_sum": length_gap.sum(),
+            "length_gap_squares": length_gap.square().sum(),
+            "gap_products": (gap * length_gap).sum(),
+            "unequal": (length_gap != 0).sum(),
+            "longer_chosen": (length_gap > 0).sum(),
+            "longer_preferred": (gap * length_gap > 0).sum(),
         }
         for side, scores in (("chosen", chosen), ("rejected", rejected)):
             new |= {
@@ -45,7 +57,6 @@ class RunningCounts:
                 f"{side}_minimum": (scores + infinity).min(),
                 f"{side}_maximum": (scores - infinity).max(),
             }
-        wide = torch.float32 if rewards.device.type == "mps" else torch.float64
         for name, value in new.items():
             value = value.to(wide)
             old = self.values.get(name)

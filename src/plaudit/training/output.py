@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import shutil
@@ -22,6 +23,10 @@ from plaudit.training.trainer import RewardTrainer
 __all__ = ["clean_up", "last_checkpoint", "prepare_output", "run_folder", "save_artifact"]
 
 logger = logging.getLogger(__name__)
+
+
+ONCE = {"overwrite", "resume", "preflight", "push_to_hub", "hub_private"}
+"""What was wanted of one run and is not repeated by training the same again."""
 
 
 def run_folder(config: TrainConfig) -> Path:
@@ -52,6 +57,7 @@ def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | No
         )
     if run.exists() and config.overwrite:
         shutil.rmtree(run)
+    _remove_litter(run)
     if config.resume and not run.exists():
         raise OutputError(f"nothing to resume: there is no {run}; start without resume")
     try:
@@ -65,6 +71,16 @@ def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | No
     if config.resume:
         say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
     return checkpoint
+
+
+def _remove_litter(run: Path) -> None:
+    """What a killed run was writing under a temporary name (see `plaudit.files`)."""
+    beside = run.parent.glob(f".{glob.escape(run.name)}.*.partial")
+    for path in [*beside, *run.glob(".*.partial"), *run.glob(".write")]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def last_checkpoint(run: Path) -> Path | None:
@@ -101,6 +117,7 @@ def save_artifact(
         separator=json.dumps(contract.render.separator),
         location=json.dumps(str(output)),
         architecture=type(model.model).__name__,
+        adapter=model.adapter is not None,
         render=contract.render,
         render_hash=contract.render_hash,
         versions=contract.versions,
@@ -112,7 +129,9 @@ def save_artifact(
         "held_out": report.to_dict() if report else None,
         "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
     }
-    values = json.loads(config.model_dump_json(exclude={"overwrite", "resume"}))
+    values = json.loads(
+        config.model_dump_json(exclude={"overwrite", "resume", "preflight", "push_to_hub", "hub_private"})
+    )
     values["training"] = effective  # what was chosen and what was set by default: it trains the same again
     model.save_pretrained(
         run,
@@ -126,18 +145,20 @@ def save_artifact(
         + "\n",
         training_config__yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
     )
-    if "save_strategy" not in config.training and "save_steps" not in config.training:
-        for checkpoint in run.glob("checkpoint-*"):
+    _publish(run, output)
+    if config.training.get("save_strategy", "no") == "no" and "save_steps" not in config.training:
+        for checkpoint in output.glob("checkpoint-*"):  # not before: a run killed here resumes from them
             shutil.rmtree(checkpoint)
+    model.folder = output
+
+
+def _publish(run: Path, output: Path) -> None:
+    old = output.with_name(f".{output.name}.replaced")
     if output.exists():
-        old = output.with_name(f".{output.name}.replaced")
         shutil.rmtree(old, ignore_errors=True)
         output.rename(old)
-        run.rename(output)
-        shutil.rmtree(old)
-    else:
-        run.rename(output)
-    model.folder = output
+    run.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _public_name(source: str) -> str:

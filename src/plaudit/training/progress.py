@@ -87,6 +87,10 @@ class RichProgress(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the terminal back; also after an error, when the Trainer says nothing."""
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
