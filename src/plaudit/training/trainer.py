@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import json
 import logging
 import time
@@ -22,32 +21,34 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import (
-    AutoTokenizer,
     DataCollator,
+    EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainerCallback,
     set_seed,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from plaudit.errors import ConfigError, NotARewardModelError
-from plaudit.formatting import RenderSpec, default_spec
+from plaudit.errors import ConfigError
+from plaudit.formatting import RenderSpec
 from plaudit.losses import OBJECTIVES, LossOptions, Objective
-from plaudit.models.build import load_model, position_limit, resolve_pad_token
+from plaudit.models.build import LoadedModel
 from plaudit.models.heads import install_reward_head, reads_last_token
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.counts import RunningCounts
+from plaudit.training.opening import name_of, open_model, set_trainable, spec_from
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
+from plaudit.training.resume import ExactResume
 from plaudit.training.reward_config import RewardConfig
+from plaudit.training.sharding import check_sharding, in_step, is_sharded, local_gradients
 from plaudit.training.steps import StepCollator, StepDataset, StepLoader, StepSampler
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
     from transformers import BitsAndBytesConfig
 
 __all__ = ["RewardTrainer"]
@@ -58,7 +59,7 @@ CPU_MICRO_BATCH_TOKENS = 1024
 """A CPU is fastest in micro-batches of about this size: texts of one length pad little, and the caches hold them."""
 
 
-class RewardTrainer(Trainer):
+class RewardTrainer(ExactResume):
     """Trains a reward model on preference pairs.
 
     Takes what TRL's RewardTrainer takes: plain or conversational preference datasets with explicit or implicit prompt,
@@ -67,7 +68,8 @@ class RewardTrainer(Trainer):
     ``per_device_train_batch_size``.
 
     Args:
-        model: a name (folder or Hub id), a ``*ForSequenceClassification`` with one output, or a `RewardModel`.
+        model: a name (folder or Hub id), a ``*ForSequenceClassification`` with one output (bare or in a
+            `PeftModel`), or a `RewardModel`. One that is a reward model already keeps its head and its rendering.
         args: default ``RewardConfig("<model>-Reward")``.
         data_collator: in TRL's shape; default pads to the longest of the micro-batch.
         train_dataset: a `datasets.Dataset` or `IterableDataset` (with ``max_steps``).
@@ -75,7 +77,9 @@ class RewardTrainer(Trainer):
         processing_class: the tokenizer; default the model's own.
         compute_metrics: called with predictions (N, 2), the rewards of chosen and rejected, and label_ids (N,) zeros.
         callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: as in transformers.
-        quantization_config, peft_config: not supported by this version.
+        quantization_config: of bitsandbytes, for a model given by name; needs ``peft_config``.
+        peft_config: adapters are trained instead of the weights; the head is trained and saved with them. Its dropout
+            stays on even where ``disable_dropout`` turns the model's own off.
         render_spec: how texts are rendered; default from ``args``, or the `RewardModel`'s own.
     """
 
@@ -83,7 +87,7 @@ class RewardTrainer(Trainer):
 
     def __init__(
         self,
-        model: str | PreTrainedModel | RewardModel,
+        model: str | PreTrainedModel | PeftModel | RewardModel | LoadedModel,
         args: RewardConfig | None = None,
         data_collator: DataCollator | None = None,
         train_dataset: datasets.Dataset | datasets.IterableDataset | None = None,
@@ -102,10 +106,8 @@ class RewardTrainer(Trainer):
         *,
         render_spec: RenderSpec | None = None,
     ) -> None:
-        if peft_config is not None or quantization_config is not None:
-            raise ConfigError("peft_config and quantization_config are not supported by this version of plaudit")
         if args is None:
-            args = RewardConfig(f"{_name_of(model)}-Reward")
+            args = RewardConfig(f"{name_of(model)}-Reward")
         if train_dataset is None:
             raise ConfigError("train_dataset is required")
         if not isinstance(train_dataset, (datasets.Dataset, datasets.IterableDataset)):
@@ -113,16 +115,12 @@ class RewardTrainer(Trainer):
                 f"train_dataset: expected a Dataset or IterableDataset, got {type(train_dataset).__name__}"
             )
         set_seed(args.seed)
-        self.base_model = model.base_model if isinstance(model, RewardModel) else _name_of(model, whole=True)
-        if isinstance(model, RewardModel) and render_spec is None:
-            render_spec = model.spec
-        network, tokenizer = _model_and_tokenizer(model, args, processing_class)
-        if args.disable_dropout:
-            for module in network.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
-        spec = render_spec or _spec_from(args, network, tokenizer)
-        self.reward_model = RewardModel(network, tokenizer, spec, base_model=self.base_model)
+        self.base_model = model.base_model if isinstance(model, RewardModel) else name_of(model, whole=True)
+        given, own_spec = open_model(model, args, processing_class, quantization_config)
+        network, tokenizer = given.model, given.tokenizer
+        adapter = set_trainable(given, args, peft_config)
+        spec = render_spec or own_spec or spec_from(args, network, tokenizer)
+        self.reward_model = RewardModel(network, tokenizer, spec, base_model=self.base_model, adapter=adapter)
         self.objective: Objective = OBJECTIVES.get(args.objective)
         self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
         self._folders: list[RenderedData] = []  # keeps the rendered files alive
@@ -140,7 +138,7 @@ class RewardTrainer(Trainer):
         args.gradient_accumulation_steps = 1
         self.user_collator = data_collator
         super().__init__(
-            model=network,
+            model=adapter if adapter is not None else network,  # type: ignore[arg-type]
             args=args,
             data_collator=data_collator,
             train_dataset=train_dataset,
@@ -156,15 +154,25 @@ class RewardTrainer(Trainer):
             raise ConfigError(
                 "several GPUs are visible to one process; start with torchrun or accelerate launch, or make one visible"
             )
+        check_sharding(self.accelerator)
         self.label_smoother = None  # label_smoothing_factor is the objective's business
         self.can_return_loss, self.label_names = True, []
+        if args.early_stopping_patience is not None:
+            if eval_dataset is None:
+                raise ConfigError("early_stopping_patience needs an eval_dataset; pass one, or leave it out")
+            self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
+        self._offload: Any = contextlib.nullcontext()
+        if args.activation_offloading:
+            from trl.models.activation_offloading import get_act_offloading_ctx_manager
+
+            self._offload = get_act_offloading_ctx_manager(model=self.model)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
+        self._progress = RichProgress()
         if not args.disable_tqdm:
-            self.add_callback(RichProgress())
+            self.add_callback(self._progress)
         self._counts = {"train": RunningCounts(), "eval": RunningCounts()}
-        self._total_tokens = 0.0
-        self._log_time, self._log_tokens = time.monotonic(), 0.0
+        self._log_time = time.monotonic()
 
     # -- data ----------------------------------------------------------------------------------------------------
 
@@ -181,7 +189,7 @@ class RewardTrainer(Trainer):
         collator = StepCollator(
             micro_batch,
             pad_token_id=self.reward_model.tokenizer.pad_token_id,
-            last_token=reads_last_token(self.accelerator.unwrap_model(self.model)),
+            last_token=reads_last_token(self.reward_model.model),
             token_types="token_type_ids" in self.reward_model.tokenizer.model_input_names,
             multiple=args.pad_to_multiple_of,
             micro_batch_tokens=CPU_MICRO_BATCH_TOKENS if self.accelerator.device.type == "cpu" else None,
@@ -195,6 +203,7 @@ class RewardTrainer(Trainer):
             "multiprocessing_context": args.dataloader_multiprocessing_context,
             "in_order": args.dataloader_in_order,
             "collate_fn": collator,
+            "generator": torch.Generator(),  # starting a pass draws a number: not from the ones that dropout draws
         }
         if isinstance(dataset, datasets.IterableDataset):
             if args.world_size > 1:
@@ -235,6 +244,12 @@ class RewardTrainer(Trainer):
     def get_test_dataloader(self, test_dataset: Any) -> StepLoader:
         return self.get_eval_dataloader(self._prepare(test_dataset, self.args, "test"))
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._progress.close()
+
     # -- one step ------------------------------------------------------------------------------------------------
 
     def training_step(
@@ -242,14 +257,12 @@ class RewardTrainer(Trainer):
     ) -> torch.Tensor:
         """Backward of one optimizer step: its micro-batches one after the other, gradients synchronised on the last."""
         pairs = self._over_ranks(inputs["pairs"])
-        plugin = self.accelerator.gradient_state.plugin_kwargs
         loss = torch.zeros((), device=self.args.device)
-        micro_batches = inputs["micro_batches"]
+        micro_batches = in_step(self.accelerator, inputs["micro_batches"])
         for index, batch in enumerate(micro_batches):
             last = index == len(micro_batches) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
-            sync = last or plugin.get("sync_each_batch", False)
-            with contextlib.nullcontext() if sync else self.accelerator.no_sync(model):
+            with contextlib.nullcontext() if last else local_gradients(self.accelerator, model), self._offload:
                 loss += super().training_step(model, batch, num_items_in_batch=pairs)  # type: ignore[arg-type]
         return loss
 
@@ -269,7 +282,8 @@ class RewardTrainer(Trainer):
         """Sum of weighted losses of a micro-batch times ranks, over the pairs of the whole step (see the module)."""
         inputs = dict(inputs)
         labels, margin, weight, counted = (inputs.pop(name) for name in ("labels", "margin", "weight", "counted"))
-        rewards = model(**inputs).logits.float().view(labels.shape[1], labels.shape[0]).T  # [M, K]
+        rewards = model(**inputs).logits.float().to(labels.device)  # layers may be on several devices
+        rewards = rewards.view(labels.shape[1], labels.shape[0]).T  # [M, K]
         losses = self.objective(rewards, labels, margin, self.loss_options)
         counts = self._counts["train" if model.training else "eval"]
         counts.add(rewards.detach(), labels, losses.detach(), counted, inputs["attention_mask"])
@@ -323,7 +337,7 @@ class RewardTrainer(Trainer):
         kept = []
         with torch.no_grad():
             for step in dataloader:
-                for raw in step["micro_batches"]:
+                for raw in in_step(self.accelerator, step["micro_batches"]):
                     batch = self._prepare_inputs(raw)
                     with self.compute_loss_context_manager():
                         _, outputs = self.compute_loss(model, batch, return_outputs=True)
@@ -359,10 +373,10 @@ class RewardTrainer(Trainer):
         if "loss" in logs:
             counts = self._counts["train"].total(self.accelerator)
             self._counts["train"] = RunningCounts()
-            self._total_tokens += counts.tokens
+            before = next((e["num_tokens"] for e in reversed(self.state.log_history) if "num_tokens" in e), 0.0)
             now = time.monotonic()
             logs |= counts.figures()
-            logs["num_tokens"] = self._total_tokens
+            logs["num_tokens"] = before + counts.tokens  # of a resumed run too
             logs["tokens_per_second"] = counts.tokens / max(now - self._log_time, 1e-9)
             self._log_time = now
         super().log(logs, start_time)
@@ -373,17 +387,34 @@ class RewardTrainer(Trainer):
         """Weights, tokenizer, scoring contract and configuration: every checkpoint is a reward model that loads."""
         if not self.args.should_save:
             return
-        if state_dict is not None:
-            raise ConfigError("saving a sharded model (FSDP, ZeRO-3) is not supported by this version of plaudit")
         network, settings = self.reward_model.model, self.args.to_dict()  # type: ignore[no-untyped-call]
         training = network.training
-        with plain_forward(network):
+        with plain_forward(network) if state_dict is None else contextlib.nullcontext():
             self.reward_model.save_pretrained(
                 str(output_dir or self.args.output_dir),
                 check=False,
+                state_dict=state_dict,
                 training_config__json=json.dumps(settings, indent=1, default=str) + "\n",
             )
         network.train(training)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        self.accelerator.wait_for_everyone()  # the main process makes the folder in one piece, the others add to it
+        super()._save_rng_state(output_dir)
+
+    def whole_model(self, folder: Path) -> RewardModel:
+        """The model in one piece, for the main process; all ranks must call it.
+
+        A sharded one (FSDP, DeepSpeed) is gathered, saved in ``folder`` and, by the main process, loaded from there: it
+        must fit on that device. The other ranks, and runs that are not sharded, get the model that was trained.
+        """
+        if not is_sharded(self.accelerator):
+            return self.reward_model
+        self.save_model(str(folder))
+        if not self.is_world_process_zero():
+            return self.reward_model
+        self.accelerator.free_memory()
+        return RewardModel.from_pretrained(folder, device=str(self.args.device))
 
 
 @contextlib.contextmanager
@@ -396,86 +427,3 @@ def plain_forward(model: PreTrainedModel) -> Iterator[None]:
     finally:
         if wrapped is not None:
             model.forward = wrapped
-
-
-def _name_of(model: Any, *, whole: bool = False) -> str:
-    if isinstance(model, RewardModel):
-        name = str(model.folder or model.base_model or "model")
-    else:
-        name = (
-            str(model) if isinstance(model, (str, Path)) else str(getattr(model.config, "_name_or_path", "") or "model")
-        )
-    return name if whole else name.rstrip("/").split("/")[-1]
-
-
-def _model_and_tokenizer(
-    model: Any, args: RewardConfig, tokenizer: PreTrainedTokenizerBase | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    if isinstance(model, RewardModel):
-        network, tokenizer = model.model, tokenizer or model.tokenizer
-    elif isinstance(model, (str, Path)):
-        kwargs = dict(args.model_init_kwargs or {})
-        loaded = load_model(
-            model,
-            training=True,
-            seed=args.seed,
-            dtype=kwargs.pop("dtype", None) or kwargs.pop("torch_dtype", None) or "float32",
-            attn_implementation=kwargs.pop("attn_implementation", None),
-            revision=kwargs.pop("revision", None),
-            trust_remote_code=kwargs.pop("trust_remote_code", args.trust_remote_code),
-            model_kwargs=kwargs,
-        )
-        network, tokenizer = loaded.model, tokenizer or loaded.tokenizer
-        for note in loaded.notes:
-            logger.info(note)
-    else:
-        network = model
-        if args.model_init_kwargs is not None:
-            raise ConfigError("model_init_kwargs have no effect on a model that is loaded already; leave them out")
-        if getattr(network.config, "num_labels", None) != 1 or not hasattr(network, "base_model_prefix"):
-            raise NotARewardModelError(
-                f"expected a *ForSequenceClassification with num_labels=1, got {type(network).__name__} with "
-                f"{getattr(network.config, 'num_labels', None)} outputs; load it with num_labels=1"
-            )
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained(
-            network.config._name_or_path, trust_remote_code=args.trust_remote_code
-        )
-    _apply_tokenizer_options(network, tokenizer, args)
-    for note in resolve_pad_token(network, tokenizer):
-        logger.warning(note)
-    install_reward_head(network)
-    return network, tokenizer
-
-
-def _apply_tokenizer_options(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, args: RewardConfig) -> None:
-    for option in ("eos_token", "pad_token"):
-        token = getattr(args, option)
-        if token is not None:
-            if token not in tokenizer.get_vocab():
-                raise ConfigError(f"{option} {token!r} is not in the vocabulary of {type(tokenizer).__name__}")
-            setattr(tokenizer, option, token)
-    if args.eos_token is not None:
-        model.config.get_text_config().eos_token_id = tokenizer.eos_token_id
-    if args.chat_template_path is not None:
-        path = Path(args.chat_template_path)
-        if path.is_file():
-            tokenizer.chat_template = path.read_text(encoding="utf-8")
-        else:
-            source = AutoTokenizer.from_pretrained(args.chat_template_path, trust_remote_code=args.trust_remote_code)
-            if not source.chat_template:
-                raise ConfigError(f"chat_template_path: {args.chat_template_path} has no chat template")
-            tokenizer.chat_template = source.chat_template
-
-
-def _spec_from(args: RewardConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> RenderSpec:
-    limit = position_limit(model, tokenizer)
-    wanted = args.max_length or limit or 1_000_000
-    if limit is not None and wanted > limit:
-        logger.warning("max_length %d exceeds the %d positions of this model: using %d", wanted, limit, limit)
-        wanted = limit
-    auto = default_spec(tokenizer, wanted, truncation=args.truncation)
-    if args.layout == "auto" or (args.layout == "mixed" and auto.layout == "pair"):
-        layout = auto.layout
-    else:
-        layout = args.layout  # type: ignore[assignment]
-    return dataclasses.replace(auto, layout=layout, separator=args.separator)
