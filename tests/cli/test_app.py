@@ -6,7 +6,6 @@ import logging
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from plaudit.cli.app import PlauditGroup
 from plaudit.cli.options import Debug
 from plaudit.errors import ConfigError
 
-COMMANDS = ("train", "evaluate", "score", "compare", "rank", "verify", "render")
+COMMANDS = ("demo", "train", "evaluate", "score", "compare", "rank", "verify", "render", "push")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -36,15 +35,6 @@ def test_help_imports_nothing_heavy() -> None:
     for arguments in (["--help"], ["train", "--help"], ["--version"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-
-
-def test_help_answers_at_once() -> None:
-    def seconds() -> float:
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "plaudit", "--help"], check=True, capture_output=True, timeout=60)
-        return time.monotonic() - started
-
-    assert min(seconds() for _ in range(3)) < 1.5  # 0.3 s on an idle machine
 
 
 def test_version_is_printed(run) -> None:

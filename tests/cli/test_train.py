@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -84,9 +86,11 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "--revision": "n", "--device": "cpu", "--device-fallback": "cpu", "--learning-rate": "0.001",
         "--epochs": "1.5", "--batch-size": "2", "--gradient-accumulation": "4", "--max-steps": "8",
         "--center-rewards": "0.01", "--label-smoothing": "0.2", "--seed": "5", "--output": "out",
+        "--device-map": "auto", "--push-to-hub": "o/p",
     }  # fmt: skip
     flat = [part for pair in arguments.items() for part in pair]
-    result = run("train", *flat, "--streaming", "--trust-remote-code", "--fresh-head", "--overwrite")
+    flags = ["--streaming", "--trust-remote-code", "--fresh-head", "--overwrite", "--preflight", "--private"]
+    result = run("train", *flat, *flags)
     assert result.exit_code == 0, result.stderr
     (seen,) = configured
     assert seen.data.model_dump() | {"shuffle_buffer": 0} == {
@@ -98,7 +102,7 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
     assert seen.model.model_dump() == {
         "name": "l", "max_length": 33, "truncation": "drop", "layout": "text", "chat_template": "m.jinja",
         "dtype": "bfloat16", "attn_implementation": "eager", "revision": "n", "trust_remote_code": True,
-        "fresh_head": True, "device": "cpu", "device_fallback": "cpu",
+        "fresh_head": True, "device": "cpu", "device_fallback": "cpu", "device_map": "auto", "quantization": None,
     }  # fmt: skip
     assert seen.training == {
         "learning_rate": 0.001, "num_train_epochs": 1.5, "per_device_train_batch_size": 2,
@@ -106,24 +110,25 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "label_smoothing_factor": 0.2,
     }  # fmt: skip
     assert (seen.seed, seen.output, seen.overwrite, seen.resume) == (5, Path("out"), True, False)
+    assert (seen.preflight, seen.push_to_hub, seen.hub_private, seen.lora) == (True, "o/p", True, None)
 
 
 @pytest.mark.parametrize(("written", "value"), [("0.1", 0.1), ("true", True), ("1e", "1e"), ("a=b", "a=b")])
 def test_set_reads_yaml(written: str, value: object) -> None:
-    from plaudit.cli.train import _parse_settings
+    from plaudit.cli.train_flags import parse_settings
 
-    assert _parse_settings([f"a.b-c={written}"]) == {"a.b_c": value}
+    assert parse_settings([f"a.b-c={written}"]) == {"a.b_c": value}
 
 
 @pytest.mark.parametrize("setting", ["training.max_steps", "=3", "a: [=1"])
 def test_set_without_key_or_value_is_refused(setting: str) -> None:
-    from plaudit.cli.train import _parse_settings
+    from plaudit.cli.train_flags import parse_settings
 
     if setting == "a: [=1":
-        assert _parse_settings([setting])  # the configuration refuses the key
+        assert parse_settings([setting])  # the configuration refuses the key
     else:
         with pytest.raises(ConfigError, match="expected KEY=VALUE"):
-            _parse_settings([setting])
+            parse_settings([setting])
 
 
 @pytest.mark.parametrize(
@@ -167,3 +172,65 @@ def test_an_interrupted_run_says_how_to_go_on(run, monkeypatch: pytest.MonkeyPat
     result = run("train", "--data", "a.jsonl", "--output", "out")
     assert result.exit_code == 130
     assert "--resume" in result.stderr
+
+
+def test_a_preset_is_printed_and_lies_under_everything(run, configured, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("data: a.jsonl\noutput: out\ntraining: {weight_decay: 0.5}\n", encoding="utf-8")
+    result = run(
+        "train", "--config", config, "--preset", "standard_pairs", "--set", "training.warmup_steps=3", "--lr", "1"
+    )
+    assert result.exit_code == 0, result.stderr
+    (seen,) = configured
+    assert seen.model.name == "gpt2"
+    assert seen.training == {
+        "num_train_epochs": 3, "learning_rate": 1.0, "warmup_steps": 3, "weight_decay": 0.5,
+        "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
+    }  # fmt: skip
+    assert "preset standard-pairs: the usual settings" in result.stderr
+    assert "training.learning_rate 1e-05" in result.stderr
+
+
+def test_an_unknown_preset_is_one_line_with_a_suggestion(run) -> None:
+    result = run("train", "--data", "a", "--output", "b", "--preset", "cpuonly")
+    assert result.exit_code == 2
+    assert "did you mean 'cpu-only'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_presets_are_listed(run) -> None:
+    result = run("train", "--list-presets")
+    assert result.exit_code == 0
+    assert "apple-mps" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    document = json.loads(run("train", "--list-presets", "--json").stdout)
+    assert {"name", "description", "settings"} == set(document[0])
+    assert all(entry["settings"] for entry in document)
+
+
+def test_listing_presets_imports_no_torch() -> None:
+    code = (
+        "import sys; from plaudit.cli import app\n"
+        "try: app(['train', '--list-presets'])\n"
+        "except SystemExit as error: assert not error.code\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_trains_nothing(run, configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal = ModuleType("plaudit.training.rehearsal")
+    rehearsed = []
+
+    def dry_run(config, say):
+        rehearsed.append(config.data.source)
+        return SimpleNamespace(lines=lambda: ["24 pairs"], to_dict=lambda: {"pairs": 24})
+
+    rehearsal.dry_run = dry_run
+    monkeypatch.setitem(sys.modules, "plaudit.training.rehearsal", rehearsal)
+    arguments = ["train", "--data", "a.jsonl", "--output", "out", "--dry-run"]
+    assert run(*arguments).stdout == "24 pairs\n"
+    assert json.loads(run(*arguments, "--json").stdout) == {"pairs": 24}
+    assert rehearsed == ["a.jsonl", "a.jsonl"]
+    assert configured == []

@@ -14,7 +14,7 @@ DEBUG = "plaudit.debug"
 """Key in the context's ``meta``: the traceback is wanted."""
 
 INTERRUPTED = "plaudit.interrupted"
-"""Key in the context's ``meta``: what to say on Ctrl-C."""
+"""Key in the context's ``meta``: what to add to the line on Ctrl-C or SIGTERM."""
 
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
 
@@ -38,34 +38,34 @@ def _debug(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
-def _option(*names: str, panel: str, help: str, **more: Any) -> Any:
+def option(*names: str, panel: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, rich_help_panel=panel, help=help, show_default=more.pop("show_default", False), **more)
 
 
 def _column(what: str, help: str) -> Any:
-    return _option(f"--{what}-column", panel=DATA, metavar="NAME", help=help)
+    return option(f"--{what}-column", panel=DATA, metavar="NAME", help=help)
 
 
 # -- every command ---------------------------------------------------------------------------------------------------
 
 Verbose = Annotated[
-    bool, _option("--verbose", panel=OUTPUT, callback=_verbose, is_eager=True, help="Show what is going on.")
+    bool, option("--verbose", panel=OUTPUT, callback=_verbose, is_eager=True, help="Show what is going on.")
 ]
 Debug = Annotated[
-    bool, _option("--debug", panel=OUTPUT, callback=_debug, is_eager=True, help="Show everything, with tracebacks.")
+    bool, option("--debug", panel=OUTPUT, callback=_debug, is_eager=True, help="Show everything, with tracebacks.")
 ]
-Json = Annotated[bool, _option("--json", panel=OUTPUT, help="Print JSON.")]
+Json = Annotated[bool, option("--json", panel=OUTPUT, help="Print JSON.")]
 
 # -- data ------------------------------------------------------------------------------------------------------------
 
 DataSource = Annotated[
-    str | None, _option("--data", panel=DATA, metavar="SRC", help="File, folder or Hub data set of preference pairs.")
+    str | None, option("--data", panel=DATA, metavar="SRC", help="File, folder or Hub data set of preference pairs.")
 ]
 RequiredData = Annotated[
-    str, _option("--data", panel=DATA, metavar="SRC", help="File, folder or Hub data set of preference pairs.")
+    str, option("--data", panel=DATA, metavar="SRC", help="File, folder or Hub data set of preference pairs.")
 ]
 Split = Annotated[
-    str | None, _option("--split", panel=DATA, metavar="NAME", help="Split and slice: train, train[:5%], test.")
+    str | None, option("--split", panel=DATA, metavar="NAME", help="Split and slice: train, train[:5%], test.")
 ]
 PromptColumn = Annotated[str | None, _column("prompt", "Column with the prompt ('': there is none).")]
 ChosenColumn = Annotated[str | None, _column("chosen", "Column with the preferred response.")]
@@ -76,56 +76,56 @@ SourceColumn = Annotated[str | None, _column("source", "Column that says where a
 ResponseColumn = Annotated[str | None, _column("response", "Column with the response, or a list of responses.")]
 GroupBy = Annotated[
     str | None,
-    _option("--group-by", panel=DATA, metavar="NAME", help="Column whose rows belong together, instead of the prompt."),
+    option("--group-by", panel=DATA, metavar="NAME", help="Column whose rows belong together, instead of the prompt."),
 ]
 MaxSamples = Annotated[
     int | None,
-    _option("--max-samples", panel=DATA, metavar="N", min=1, help="Use at most this many pairs, drawn at random."),
+    option("--max-samples", panel=DATA, metavar="N", min=1, help="Use at most this many pairs, drawn at random."),
 ]
 OnBadRow = Annotated[
-    OnBadRowName | None, _option("--on-bad-row", panel=DATA, help="A malformed row: stop (default), or count and skip.")
+    OnBadRowName | None, option("--on-bad-row", panel=DATA, help="A malformed row: stop (default), or count and skip.")
 ]
 
 # -- model -----------------------------------------------------------------------------------------------------------
 
 RequiredModel = Annotated[
-    str, _option("--model", "-m", panel=MODEL, metavar="NAME", help="Folder or Hub id of a reward model.")
+    str, option("--model", "-m", panel=MODEL, metavar="NAME", help="Folder or Hub id of a reward model.")
 ]
 MaxLength = Annotated[
     int | None,
-    _option("--max-length", panel=MODEL, metavar="N", min=8, help="Most tokens of a rendered text, special ones too."),
+    option("--max-length", panel=MODEL, metavar="N", min=8, help="Most tokens of a rendered text, special ones too."),
 ]
 TruncationOption = Annotated[
-    Truncation | None, _option("--truncation", panel=MODEL, help="An over-long text loses old prompt, or is dropped.")
+    Truncation | None, option("--truncation", panel=MODEL, help="An over-long text loses old prompt, or is dropped.")
 ]
 LayoutOption = Annotated[
-    Layout | None, _option("--layout", panel=MODEL, help="How prompt and response become one text.")
+    Layout | None, option("--layout", panel=MODEL, help="How prompt and response become one text.")
 ]
 ChatTemplate = Annotated[
-    Path | None, _option("--chat-template", panel=MODEL, metavar="FILE", help="Jinja file that replaces the template.")
+    Path | None, option("--chat-template", panel=MODEL, metavar="FILE", help="Jinja file that replaces the template.")
 ]
-DtypeOption = Annotated[Dtype | None, _option("--dtype", panel=MODEL, help="Number format of the backbone.")]
+DtypeOption = Annotated[Dtype | None, option("--dtype", panel=MODEL, help="Number format of the backbone.")]
 AttnImplementation = Annotated[
-    str | None, _option("--attn-implementation", panel=MODEL, metavar="NAME", help="sdpa, eager, flash_attention_2, …")
+    str | None, option("--attn-implementation", panel=MODEL, metavar="NAME", help="sdpa, eager, flash_attention_2, …")
 ]
 Revision = Annotated[
-    str | None, _option("--revision", panel=MODEL, metavar="REV", help="Branch, tag or commit of the model on the Hub.")
+    str | None, option("--revision", panel=MODEL, metavar="REV", help="Branch, tag or commit of the model on the Hub.")
 ]
 TrustRemoteCode = Annotated[
-    bool, _option("--trust-remote-code", panel=MODEL, help="Run code that comes with the checkpoint.")
+    bool, option("--trust-remote-code", panel=MODEL, help="Run code that comes with the checkpoint.")
 ]
 Device = Annotated[
-    str | None, _option("--device", panel=MODEL, metavar="NAME", help="cuda, cuda:N, mps or cpu (default: the best).")
+    str | None, option("--device", panel=MODEL, metavar="NAME", help="cuda, cuda:N, mps or cpu (default: the best).")
 ]
 DeviceFallback = Annotated[
     Literal["cpu"] | None,
-    _option("--device-fallback", panel=MODEL, help="Where the device is missing or fails, go on here."),
+    option("--device-fallback", panel=MODEL, help="Where the device is missing or fails, go on here."),
 ]
 OverlongOption = Annotated[
     Overlong,
-    _option("--overlong", panel=MODEL, show_default=True, help="A response too long by itself: stop, or cut its end."),
+    option("--overlong", panel=MODEL, show_default=True, help="A response too long by itself: stop, or cut its end."),
 ]
 Prompt = Annotated[
     str | None,
-    _option("--prompt", "-p", panel=DATA, metavar="TEXT", help="What the responses answer (none: bare texts)."),
+    option("--prompt", "-p", panel=DATA, metavar="TEXT", help="What the responses answer (none: bare texts)."),
 ]

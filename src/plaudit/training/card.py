@@ -9,7 +9,7 @@ import jinja2
 __all__ = ["model_card"]
 
 _CARD = """---
-library_name: transformers
+library_name: {{ "peft" if adapter else "transformers" }}
 pipeline_tag: text-classification
 tags: [reward-model, plaudit]
 {%- if hub_base %}
@@ -33,12 +33,22 @@ print(model.predict("What is the capital of France?", "Paris."))
 print(model.compare("What is the capital of France?", "Paris.", "I would rather not say."))
 ```
 
+{% if adapter -%}
+The folder holds a peft adapter with its head; the weights under it are those of the base model. Without plaudit:
+
+```python
+from peft import AutoPeftModelForSequenceClassification
+from transformers import AutoTokenizer
+
+network = AutoPeftModelForSequenceClassification.from_pretrained({{ location }}, num_labels=1).eval()
+{%- else -%}
 The folder is a plain `{{ architecture }}` with one output; without plaudit:
 
 ```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 network = AutoModelForSequenceClassification.from_pretrained({{ location }}).eval()
+{%- endif %}
 tokenizer = AutoTokenizer.from_pretrained({{ location }})
 prompt, response = "What is the capital of France?", "Paris."
 {%- if render.layout == "pair" %}

@@ -5,22 +5,27 @@ Importing this module does not import torch; `RewardConfig` is made when it is f
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from plaudit.data import Columns
 from plaudit.errors import ConfigError
 from plaudit.registry import suggest
+from plaudit.training.layers import lay_over, read_layer
+from plaudit.training.presets import load_preset
+from plaudit.training.reporters import check_reporters
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["DataConfig", "ModelConfig", "TrainConfig", "load_config"]
+__all__ = ["DataConfig", "LoraSettings", "ModelConfig", "TrainConfig", "load_config"]
 
+logger = logging.getLogger(__name__)
 
 _POSITIVE = {
     "learning_rate",
@@ -29,6 +34,8 @@ _POSITIVE = {
     "per_device_train_batch_size",
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
+    "total_batch_size",
+    "early_stopping_patience",
     "max_length",
 }
 
@@ -90,24 +97,58 @@ class ModelConfig(_Section):
     revision: str | None = Field(None, description="revision on the Hub")
     trust_remote_code: bool = Field(False, description="run code that comes with the checkpoint")
     fresh_head: bool = Field(False, description="replace a classifier's head by a new one")
+    quantization: Literal["int4", "int8"] | None = Field(
+        None, description="load the base in 4 or 8 bits through bitsandbytes (CUDA only; needs lora)"
+    )
+    device_map: str | None = Field(None, description="'auto': split a model that is too large over all devices")
     device: str | None = Field(None, description="cuda, cuda:N, mps or cpu (default: the best there is)")
     device_fallback: Literal["cpu"] | None = Field(None, description="what to use where the device is missing or fails")
+
+
+class LoraSettings(_Section):
+    """Low-rank adapters (Hu et al. 2021): only they and the head are trained, and both are saved."""
+
+    r: int = Field(16, ge=1, description="rank")
+    alpha: float = Field(32, gt=0, description="scale: the update counts alpha / r times (rslora: alpha / sqrt(r))")
+    dropout: float = Field(0.05, ge=0, lt=1, description="dropout in front of the adapters")
+    target_modules: list[str] | Literal["all-linear"] = Field(
+        "all-linear", description="names of the layers that get adapters, as a list or comma text"
+    )
+    dora: bool = Field(False, description="weight-decomposed adapters (Liu et al. 2024)")
+    rslora: bool = Field(False, description="rank-stabilised scale (Kalajdzievski 2023)")
+    merge: bool = Field(False, description="save a whole model with the adapters merged in, proved to score the same")
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _comma_text(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "all-linear":
+            value = [name.strip() for name in value.split(",") if name.strip()]
+        if value == []:
+            raise ValueError("expected names of layers, as in q_proj,v_proj, or all-linear")
+        return value
 
 
 class TrainConfig(_Section):
     """A whole training run.
 
-    ``data`` and ``model`` may be given as a plain string (the source, the name). ``training`` holds fields of
-    `RewardConfig` (that is, of TRL's RewardConfig and transformers' TrainingArguments) that differ from the defaults
-    that suit the base model; those defaults are printed when the run starts.
+    ``data`` and ``model`` may be given as a plain string (the source, the name), ``lora`` as true. ``training`` holds
+    fields of `RewardConfig` (that is, of TRL's RewardConfig and transformers' TrainingArguments) that differ from the
+    defaults that suit the base model; those defaults are printed when the run starts. ``warmup_ratio`` and
+    ``mixed_precision`` (no, bf16, fp16) are understood there too.
     """
 
     data: DataConfig
     model: ModelConfig = Field(default_factory=ModelConfig)
+    lora: LoraSettings | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     output: Path = Field(description="folder for the trained reward model")
     overwrite: bool = False
     resume: bool = False
+    preflight: bool = Field(False, description="first prove that the model can learn 32 of the pairs by heart")
+    push_to_hub: str | None = Field(
+        None, description="repository on the Hub (owner/name) that gets the finished folder"
+    )
+    hub_private: bool = Field(False, description="make that repository private")
     seed: int = 42
 
     @field_validator("data", mode="before")
@@ -120,6 +161,11 @@ class TrainConfig(_Section):
     def _model_from_name(cls, value: Any) -> Any:
         return {"name": str(value)} if isinstance(value, (str, Path)) else value
 
+    @field_validator("lora", mode="before")
+    @classmethod
+    def _lora_from_switch(cls, value: Any) -> Any:
+        return ({} if value else None) if isinstance(value, bool) else value
+
     @field_validator("training", mode="before")
     @classmethod
     def _known_training_fields(cls, value: Any) -> Any:
@@ -128,13 +174,14 @@ class TrainConfig(_Section):
         if isinstance(value, RewardConfig):
             return {name: getattr(value, name) for name in reward_config_fields()}
         known = reward_config_fields()
-        for name in value or {}:
+        value = _in_todays_words(dict(value or {}))
+        for name in value:
             if name not in known:
                 raise ValueError(f"unknown training option {name!r}{suggest(name, sorted(known))}")
             if name in ("output_dir", "seed", "use_cpu"):
                 other = {"output_dir": "output", "seed": "seed", "use_cpu": "model.device"}[name]
                 raise ValueError(f"training.{name} is set by {other!r}; use that")
-        values = {name: _yaml_value(name, v) for name, v in (value or {}).items()}
+        values = {name: _yaml_value(name, v) for name, v in value.items()}
         for name, v in values.items():
             _check_value(name, v, known[name])
         return values
@@ -147,7 +194,59 @@ class TrainConfig(_Section):
             self.data.eval_fraction = (
                 0.0 if "eval_fraction" not in self.data.model_fields_set else self.data.eval_fraction
             )
+        if self.hub_private and self.push_to_hub is None:
+            raise ValueError("hub_private (--private) has no effect without push_to_hub (--push-to-hub); give both")
+        check_reporters(self.training.get("report_to"))
+        _check_lora(self)
+        _check_evaluation(self)
         return self
+
+
+def _check_lora(config: TrainConfig) -> None:
+    if config.model.quantization and config.lora is None:
+        raise ValueError("model.quantization: quantized weights cannot be trained; add lora (--peft)")
+    if config.lora is None:
+        return
+    if config.lora.merge and config.model.quantization:
+        raise ValueError(
+            "lora.merge: adapters cannot be merged into quantized weights without changing the scores; leave merge out"
+        )
+    if config.training.get("freeze") is not None:
+        raise ValueError("training.freeze: with lora everything but the adapters and the head is frozen; leave it out")
+
+
+def _check_evaluation(config: TrainConfig) -> None:
+    held_out = config.data.eval_source is not None or config.data.eval_fraction > 0
+    training = config.training
+    for name in ("early_stopping_patience", "load_best_model_at_end"):
+        if training.get(name) and (not held_out or training.get("eval_strategy") == "no"):
+            raise ValueError(
+                f"training.{name} needs evaluation: hold pairs out (data.eval_fraction, --test-fraction), or give "
+                "data.eval_source, and leave eval_strategy at epoch or steps"
+            )
+    for name in ("eval_strategy", "eval_steps"):
+        if training.get(name) not in (None, "no") and not held_out:
+            raise ValueError(f"training.{name}: there is nothing to evaluate on; set data.eval_fraction or eval_source")
+
+
+def _in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
+    """``warmup_ratio`` and ``mixed_precision`` in terms of today's fields."""
+    ratio = values.pop("warmup_ratio", None)
+    if ratio is not None:
+        if "warmup_steps" in values:
+            raise ValueError("training.warmup_ratio and training.warmup_steps exclude each other; give one")
+        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
+            raise ValueError(f"training.warmup_ratio: expected a share of the steps in [0, 1), got {ratio!r}")
+        values["warmup_steps"] = float(ratio)
+    if "mixed_precision" in values:
+        kind = values.pop("mixed_precision")
+        kind = "no" if kind in (None, False) else kind
+        if kind not in ("no", "bf16", "fp16"):
+            raise ValueError(f"training.mixed_precision: expected no, bf16 or fp16, got {kind!r}")
+        if "bf16" in values or "fp16" in values:
+            raise ValueError("training.mixed_precision says the same as bf16 and fp16; give one of them")
+        values |= {"bf16": kind == "bf16", "fp16": kind == "fp16"}
+    return values
 
 
 def make_config(values: dict[str, Any]) -> TrainConfig:
@@ -158,25 +257,37 @@ def make_config(values: dict[str, Any]) -> TrainConfig:
         raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
 
 
-def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """Reads a YAML file and lays dotted overrides (``training.learning_rate``) over it.
+def load_config(
+    path: str | Path | None,
+    overrides: dict[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    say: Callable[[str], None] = logger.info,
+) -> TrainConfig:
+    """Reads a YAML file, lays dotted overrides (``training.learning_rate``) over it and a preset under it.
+
+    Args:
+        path: the file, or None. A key ``preset`` in it (or in ``overrides``) names a preset too.
+        overrides: values by dotted key; they win over the file, and the file over the preset.
+        preset: a name from `plaudit.training.presets`; wins over the other places that can name one.
+        say: receives what the preset is for and what it sets.
 
     Raises:
-        ConfigError: a missing or unreadable file, an unknown key (with a suggestion), a value out of range.
+        ConfigError: a missing or unreadable file, an unknown key or preset (with a suggestion), a value out of range.
     """
+    file = read_layer(path) if path is not None else {}
+    overrides = dict(overrides or {})
+    layers = [file, overrides]
+    names = [preset, overrides.pop("preset", None), file.pop("preset", None)]
+    name = next((name for name in names if name is not None), None)
+    if name is not None:
+        chosen = load_preset(name)
+        layers.insert(0, chosen.values)
+        for line in chosen.lines():
+            say(line)
     values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(loaded, dict):
-            raise ConfigError(f"{path}: expected keys like data:, model:, training:, got {type(loaded).__name__}")
-        values = loaded
-    for key, value in (overrides or {}).items():
-        _set_dotted(values, key, value)
+    for layer in layers:
+        lay_over(values, layer)
     return make_config(values)
 
 
@@ -205,22 +316,10 @@ def _check_value(name: str, value: Any, annotation: str) -> None:
         raise ValueError(f"training.{name}: expected true or false, got {value!r}")
 
 
-def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for depth, parent in enumerate(parents):
-        child = values.setdefault(parent, {})
-        if isinstance(child, str):  # data: file.jsonl and model: name are short for their first field
-            child = values[parent] = {{"data": "source", "model": "name"}.get(parent, "value"): child}
-        if not isinstance(child, dict):
-            raise ConfigError(f"{key}: {'.'.join(parents[: depth + 1])} is no section")
-        values = child
-    values[last] = value
-
-
 def _explain(error: Any) -> str:
     place = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
-        sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig}
+        sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "lora": LoraSettings}
         section = sections.get(place[0], TrainConfig) if len(place) > 1 else TrainConfig
         return f"unknown key {'.'.join(place)!r}{suggest(place[-1], sorted(section.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")

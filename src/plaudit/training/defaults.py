@@ -72,6 +72,7 @@ def default_training(
         "lr_scheduler_type": "linear",
         "bf16": bf16,
         "gradient_checkpointing": size >= 1e9,
+        "torch_empty_cache_steps": 1 if device.type == "mps" else None,
         "eval_strategy": "epoch" if held_out else "no",
         "save_strategy": "epoch" if pairs is not None else "no",
         "save_total_limit": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import trl
 
@@ -25,17 +26,37 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         layout: how rows become text; ``mixed`` is what TRL does. ``auto`` suits the tokenizer.
         truncation: ``drop`` leaves over-long pairs out, as TRL does; ``keep-response`` cuts the prompt instead.
         separator: between prompt and response where rows are plain strings; TRL puts none.
+        total_batch_size: pairs in an optimizer step over all devices, instead of ``gradient_accumulation_steps``, which
+            follows from it (``per_device_train_batch_size`` becomes the largest divisor that is not above it).
+        learning_rate_end: what a ``linear``, ``cosine`` or ``polynomial`` schedule falls to, instead of 0.
+        dropout: probability for every dropout of the model; turns ``disable_dropout`` off.
+        freeze: ``backbone``: only the head is trained; a number N: the embeddings and the first N layers are not.
+        early_stopping_patience: evaluations without a gain after which training stops and the best checkpoint is taken.
+        early_stopping_threshold: the least gain (in ``metric_for_best_model``, default the loss) that counts.
     """
 
     objective: str = field(default="bradley_terry", metadata={"help": "Name of the loss."})
     layout: str = field(default="mixed", metadata={"help": "How rows become text: mixed, auto, chat, text, pair."})
     truncation: str = field(default="drop", metadata={"help": "Over-long pairs: drop, or keep-response."})
     separator: str = field(default="", metadata={"help": "Between a plain prompt and its response."})
+    total_batch_size: int | None = field(default=None, metadata={"help": "Pairs in a step over all devices."})
+    learning_rate_end: float | None = field(default=None, metadata={"help": "What the learning rate falls to."})
+    dropout: float | None = field(default=None, metadata={"help": "Of every dropout of the model."})
+    freeze: str | None = field(default=None, metadata={"help": "backbone, or a number of layers from below."})
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without a gain."})
+    early_stopping_threshold: float = field(default=0.0, metadata={"help": "The least gain that counts."})
 
     def __post_init__(self) -> None:
         if getattr(self, "activation_checkpointing", False) is None:  # the new name of the field, where there is one
             self.activation_checkpointing = self.gradient_checkpointing
+        self._fold_end_rate()
+        if self.dropout is not None:
+            if not 0 <= self.dropout < 1:
+                raise ConfigError(f"dropout: expected a probability in [0, 1), got {self.dropout}")
+            self.disable_dropout = False
+        self._fold_early_stopping()
         super().__post_init__()
+        self._fold_total_batch_size()
         OBJECTIVES.get(self.objective)
         if not 0 <= self.label_smoothing_factor < 0.5:
             raise ConfigError(
@@ -53,10 +74,78 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
                 f"train_sampling_strategy {self.train_sampling_strategy!r} has no effect here: micro-batches are cut "
                 "by length anyway, and the order of pairs stays random; use random or sequential"
             )
-        if self.activation_offloading:
+        if self.torch_empty_cache_steps is not None and self.device.type == "cpu":
             raise ConfigError(
-                "activation_offloading is not supported by this version of plaudit; use gradient_checkpointing"
+                "torch_empty_cache_steps has no effect on the CPU: there is no cache to empty; leave it out"
             )
+        if self.activation_offloading and self.device.type == "cpu":
+            raise ConfigError(
+                "activation_offloading moves activations to the CPU, where they are already; leave it out, or use "
+                "gradient_checkpointing to save memory"
+            )
+        if self.fp16 and self.device.type == "cpu":
+            raise ConfigError("fp16 training needs a GPU; use bf16 or float32 on the CPU")
+
+    def _fold_end_rate(self: Any) -> None:
+        """``learning_rate_end`` in terms of transformers' schedules."""
+        end = self.learning_rate_end
+        if end is None:
+            return
+        if not 0 <= end < self.learning_rate:
+            raise ConfigError(
+                f"learning_rate_end: expected 0 or more and less than learning_rate {self.learning_rate:g}, got {end:g}"
+            )
+        schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+        kwargs = dict(self.lr_scheduler_kwargs or {})
+        names = {"linear": "lr_end", "polynomial": "lr_end", "cosine": "min_lr", "cosine_with_min_lr": "min_lr"}
+        if schedule not in names:
+            raise ConfigError(
+                f"learning_rate_end has no effect with the schedule {schedule!r}; use linear, cosine or polynomial, or "
+                "leave it out"
+            )
+        if names[schedule] in kwargs:
+            if kwargs[names[schedule]] == end:  # folded already: a copy of these arguments
+                return
+            raise ConfigError(
+                f"learning_rate_end and lr_scheduler_kwargs.{names[schedule]} exclude each other; give one"
+            )
+        if schedule == "linear":
+            kwargs["power"] = 1.0
+        self.lr_scheduler_type = {"linear": "polynomial", "cosine": "cosine_with_min_lr"}.get(schedule, schedule)
+        self.lr_scheduler_kwargs = kwargs | {names[schedule]: end}
+
+    def _fold_total_batch_size(self: Any) -> None:
+        total = self.total_batch_size
+        if total is None:
+            return
+        if total % self.world_size:
+            raise ConfigError(
+                f"total_batch_size {total} cannot be shared by {self.world_size} processes; use a multiple"
+            )
+        share = total // self.world_size
+        if self.per_device_train_batch_size * self.gradient_accumulation_steps == share:
+            return
+        if self.gradient_accumulation_steps != 1:
+            raise ConfigError(
+                f"total_batch_size {total} contradicts gradient_accumulation_steps {self.gradient_accumulation_steps} "
+                f"at {self.per_device_train_batch_size} pairs a device; give one of them"
+            )
+        size = max(n for n in range(1, min(share, self.per_device_train_batch_size) + 1) if share % n == 0)
+        self.per_device_train_batch_size, self.gradient_accumulation_steps = size, share // size
+
+    def _fold_early_stopping(self) -> None:
+        if self.early_stopping_patience is None:
+            if self.early_stopping_threshold:
+                raise ConfigError("early_stopping_threshold has no effect without early_stopping_patience; give both")
+            return
+        if self.early_stopping_patience < 1 or self.early_stopping_threshold < 0:
+            raise ConfigError(
+                f"early stopping: expected a patience of at least 1 and a threshold of at least 0, got "
+                f"{self.early_stopping_patience} and {self.early_stopping_threshold}"
+            )
+        if str(getattr(self.eval_strategy, "value", self.eval_strategy)) == "no":
+            raise ConfigError("early_stopping_patience needs evaluation: set eval_strategy to epoch or steps")
+        self.load_best_model_at_end = True
 
 
 @functools.cache

@@ -8,56 +8,38 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import EvalPrediction, TrainerCallback
 
-from plaudit.data import PreferenceData, assert_disjoint, load_preferences, stream_preferences
-from plaudit.errors import ConfigError, ModelError, PlauditError, RenderError
+from plaudit.errors import ConfigError, ModelError, PlauditError
 from plaudit.evaluation import EvaluationReport, evaluate
-from plaudit.formatting import Renderer, RenderItem, RenderSpec, TooLongError, default_spec
-from plaudit.models.build import LoadedModel, load_model, position_limit
 from plaudit.models.device import resolve_device
-from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.heads import install_reward_head
+from plaudit.models.hub import check_hub_access, push_folder
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.config import TrainConfig, make_config
-from plaudit.training.defaults import default_attention, default_max_length, default_training
+from plaudit.training.interrupt import stop_on_signals
 from plaudit.training.output import clean_up, last_checkpoint, prepare_output, run_folder, save_artifact
-from plaudit.training.reward_config import RewardConfig, reward_config_fields
+from plaudit.training.plots import plot_training
+from plaudit.training.rehearsal import preflight
+from plaudit.training.reward_config import reward_config_fields
+from plaudit.training.setup import RunData, load_data, set_up
+from plaudit.training.sharding import is_main_process
 from plaudit.training.trainer import RewardTrainer
-from plaudit.types import Example
+from plaudit.training.watch import Watch
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["TrainResult", "run_training", "train"]
 
 logger = logging.getLogger(__name__)
-
-MOST_TOKENS = 8192
-"""The default length limit grows with the data, but not beyond this."""
-LENGTH_SAMPLE = 300
-
-_SHOWN = (
-    "learning_rate",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "warmup_steps",
-    "weight_decay",
-    "lr_scheduler_type",
-    "bf16",
-    "fp16",
-    "gradient_checkpointing",
-    "disable_dropout",
-    "center_rewards_coefficient",
-    "label_smoothing_factor",
-)
 
 
 @dataclass
@@ -81,25 +63,44 @@ class TrainResult:
     seconds: float = 0.0
 
 
-def train(config: TrainConfig | Mapping[str, Any] | None = None, **options: Any) -> RewardModel:
+def train(
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    callbacks: list[TrainerCallback] | None = None,
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    **options: Any,
+) -> RewardModel:
     """Trains, evaluates, saves and verifies a reward model.
 
     Args:
         config: a `TrainConfig`, or its values as a mapping.
+        callbacks: transformers callbacks.
+        compute_metrics: further figures of each evaluation; see `RewardTrainer`.
         options: values of the configuration by name, instead of ``config``: ``data=``, ``model=``, ``output=``, ….
+            ``model`` may be a `RewardModel`: it is trained further, in place, with its head and its rendering.
 
     Returns:
         The trained model; ``model.folder`` says where it was saved.
     """
     if config is not None and options:
         raise ConfigError("pass a config or options, not both")
+    start = None
     if not isinstance(config, TrainConfig):
-        config = make_config(dict(config if config is not None else options))
-    return run_training(config).model
+        values = dict(config if config is not None else options)
+        if isinstance(values.get("model"), RewardModel):
+            start = values["model"]
+            values["model"] = str(start.folder or start.base_model)
+        config = make_config(values)
+    return run_training(config, callbacks=callbacks, compute_metrics=compute_metrics, start=start).model
 
 
 def run_training(
-    config: TrainConfig, *, say: Callable[[str], None] = logger.info, callbacks: list[TrainerCallback] | None = None
+    config: TrainConfig,
+    *,
+    say: Callable[[str], None] = logger.info,
+    callbacks: list[TrainerCallback] | None = None,
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    start: RewardModel | None = None,
 ) -> TrainResult:
     """`train` with everything it found out.
 
@@ -107,239 +108,134 @@ def run_training(
         config: the run.
         say: receives what a person should know, one line at a time.
         callbacks: transformers callbacks.
+        compute_metrics: further figures of each evaluation; see `RewardTrainer`.
+        start: the reward model to go on from, instead of loading ``config.model.name``.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM stopped the training; a checkpoint is saved.
     """
     device = resolve_device(config.model.device, config.model.device_fallback)
+    hooks = _Hooks(say, callbacks, compute_metrics, start)
+    if not is_main_process():  # the main process speaks, and prepares the folder before all meet to render
+        logging.getLogger("plaudit").setLevel(logging.ERROR)
+        return _with_fallback(config, device, None, hooks)
+    if config.push_to_hub is not None:
+        check_hub_access(config.push_to_hub)
     checkpoint = prepare_output(config, say)
     try:
-        return _with_fallback(config, device, checkpoint, say, callbacks)
+        result = _with_fallback(config, device, checkpoint, hooks)
     finally:
         clean_up(config)
+    if config.push_to_hub is not None:
+        say("pushed to " + push_folder(config.output, config.push_to_hub, private=config.hub_private))
+    return result
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """What a caller of `run_training` brings along that is no configuration."""
+
+    say: Callable[[str], None]
+    callbacks: list[TrainerCallback] | None = None
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
+    start: RewardModel | None = None
 
 
 def _with_fallback(
     config: TrainConfig,
     device: torch.device,
     checkpoint: Path | None,
-    say: Callable[[str], None],
-    callbacks: list[TrainerCallback] | None,
+    hooks: _Hooks,
 ) -> TrainResult:
-    data = _load_data(config, say)
+    data = load_data(config, hooks.say)
     try:
-        return _run_on(config, device, data, checkpoint, say, callbacks)
+        return _run_on(config, device, data, checkpoint, hooks)
     except RuntimeError as error:
         if device.type != "mps" or config.model.device_fallback != "cpu" or isinstance(error, PlauditError):
             raise
-        say(f"MPS failed ({' '.join(str(error).split())[:200]}): going on on the CPU, as device_fallback says")
+        hooks.say(f"MPS failed ({' '.join(str(error).split())[:200]}): going on on the CPU, as device_fallback says")
         logger.warning("training on mps failed; continuing on the CPU as device_fallback says")
-        return _run_on(config, torch.device("cpu"), data, last_checkpoint(run_folder(config)), say, callbacks)
-
-
-# -- data ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Data:
-    train: Any
-    held_out: PreferenceData | None
-    facts: dict[str, Any]
-    notes: list[str]
-
-
-def _load_data(config: TrainConfig, say: Callable[[str], None]) -> _Data:
-    c = config.data
-    options: dict[str, Any] = {"columns": c.columns, "on_bad_row": c.on_bad_row}
-    facts: dict[str, Any] = {"source": c.source, "split": c.split, "group_by": c.group_by}
-    held_out = None
-    if c.eval_source is not None:
-        held_out = load_preferences(c.eval_source, split=c.eval_split, revision=c.revision, **options)
-    if c.streaming:
-        if c.eval_fraction and held_out is None:
-            raise ConfigError(
-                "streaming cannot hold prompts out; give data.eval_source, or set data.eval_fraction to 0"
-            )
-        rows = stream_preferences(c.source, split=c.split, max_samples=c.max_samples, revision=c.revision, **options)
-        stream = rows.dataset.shuffle(seed=config.seed, buffer_size=c.shuffle_buffer)
-        facts |= {"train_pairs": 0, "fingerprint": "streamed", "report": {}}
-        notes = [f"streaming {c.source}, shuffled among {c.shuffle_buffer:,} rows"]
-        say(notes[0])
-        return _Data(stream, held_out, facts, notes)
-    data = load_preferences(
-        c.source, split=c.split, max_samples=c.max_samples, seed=config.seed, revision=c.revision, **options
-    )
-    notes = data.report.lines()
-    facts |= {"fingerprint": data.report.fingerprint, "report": data.report.to_dict()}
-    if held_out is not None:
-        assert_disjoint(data, held_out)
-        facts["eval"] = {"source": c.eval_source, **held_out.report.to_dict()}
-    elif c.eval_fraction:
-        data, held_out = data.split(c.eval_fraction, c.split_seed)
-        unit = c.group_by or "prompt"
-        notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} pairs")
-    facts["train_pairs"] = len(data)
-    margins = [margin for margin in data.dataset["margin"] if margin is not None]
-    if margins:
-        low, high = min(margins), max(margins)
-        notes.append(f"{len(margins):,} pairs have a margin ({low:g} to {high:g}): the loss asks for it")
-    for note in notes:
-        say(note)
-    return _Data(data.dataset, held_out, facts, notes)
-
-
-# -- the run ---------------------------------------------------------------------------------------------------------
+        return _run_on(config, torch.device("cpu"), data, last_checkpoint(run_folder(config)), hooks)
 
 
 def _run_on(
     config: TrainConfig,
     device: torch.device,
-    data: _Data,
+    data: RunData,
     checkpoint: Path | None,
-    say: Callable[[str], None],
-    callbacks: list[TrainerCallback] | None,
+    hooks: _Hooks,
 ) -> TrainResult:
-    loaded = _load_base(config)
-    notes = [*data.notes, *loaded.notes]
-    spec = _spec(config, loaded, data)
-    attention = _faster_attention(config, loaded, device, spec)
-    args, settings, chosen = _training_args(config, loaded, device, data)
-    settings |= {"device": str(device), "attention": loaded.model.config._attn_implementation}
-    settings |= {"layout": spec.layout, "max_length": spec.max_length, "seed": config.seed}
-    for note in loaded.notes:
-        say(note)
-    say("settings: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+    say = hooks.say
+    if config.preflight and not config.resume:
+        if hooks.start is not None:
+            raise ConfigError("preflight would spoil the model that is in memory; save it and give its folder instead")
+        preflight(config, device, data, say)
+    setup = set_up(config, device, data, say, start=hooks.start)
+    args, settings = setup.args, setup.settings
+    notes = [*data.notes, *setup.loaded.notes]
+    watch = Watch(say)
     trainer = RewardTrainer(
-        model=loaded.model,
+        model=setup.loaded,
         args=args,
         train_dataset=data.train,
         eval_dataset=data.held_out.dataset if data.held_out is not None and args.eval_strategy != "no" else None,
-        processing_class=loaded.tokenizer,
-        callbacks=callbacks,
-        render_spec=spec,
+        compute_metrics=hooks.compute_metrics,
+        callbacks=[*(hooks.callbacks or []), watch],
+        peft_config=setup.adapter,
+        render_spec=setup.spec,
     )
     trainer.base_model = trainer.reward_model.base_model = config.model.name
     for name, rendering in trainer.render_reports.items():
-        lines = rendering.lines({"train": "training", "eval": "held out"}.get(name, name), spec.max_length)
+        lines = rendering.lines({"train": "training", "eval": "held out"}.get(name, name), setup.spec.max_length)
         notes += lines
         for line in lines:
             say(line)
+    if config.resume and not is_main_process():
+        checkpoint = last_checkpoint(run_folder(config))
     started = time.monotonic()
-    _train_from(trainer, checkpoint)
+    _train_from(trainer, checkpoint, say)
+    notes += watch.warnings
     seconds = time.monotonic() - started
-    model = trainer.reward_model
-    install_reward_head(model.model)  # without the autocast of training, and with the attention it will load with:
-    if attention is not None:  # scores as they will be
-        model.model.set_attn_implementation(attention)
-    if not math.isfinite(sum(float(p.detach().float().sum()) for p in model.model.parameters())):
-        raise ModelError("the weights are not finite after training; lower the learning rate, or use bf16 or float32")
+    model = trainer.whole_model(run_folder(config))
     if not trainer.is_world_process_zero():
         return TrainResult(model, config.output, None, settings, notes, seconds)
+    install_reward_head(model.model)  # without the autocast of training, and with the attention it will load with:
+    if setup.attention is not None:  # scores as they will be
+        model.model.set_attn_implementation(setup.attention)
+    if not math.isfinite(sum(float(p.detach().float().sum()) for p in model.model.parameters())):
+        raise ModelError("the weights are not finite after training; lower the learning rate, or use bf16 or float32")
+    if trainer.state.best_model_checkpoint is not None and args.load_best_model_at_end:
+        best = Path(trainer.state.best_model_checkpoint).name
+        notes.append(
+            f"{best} was the best by {args.metric_for_best_model} and was taken; the held-out pairs chose it, so their "
+            "figures are a little too good"
+        )
+        say(notes[-1])
     report = evaluate(model, data.held_out, overlong="cut") if data.held_out is not None else None
+    if config.lora is not None and config.lora.merge:
+        change = model.merge_adapter()
+        notes.append(f"the adapter was merged into the weights; the golden scores changed by {change:.1e} at most")
+        say(notes[-1])
     plain: dict[str, Any] = args.to_dict()  # type: ignore[no-untyped-call]
     private = ("output_dir", "seed", "use_cpu")
-    effective = {name: plain[name] for name in reward_config_fields() if name in chosen and name not in private}
+    effective = {name: plain[name] for name in reward_config_fields() if name in setup.chosen and name not in private}
     facts = {**data.facts, "notes": notes}
+    plot_training(trainer.state.log_history, run_folder(config), best_step=trainer.state.best_global_step)
     save_artifact(config, trainer, model, report, facts, settings, effective)
     return TrainResult(model, config.output, report, settings, notes, seconds)
 
 
-def _load_base(config: TrainConfig) -> LoadedModel:
-    m = config.model
-    loaded = load_model(
-        m.name,
-        training=True,
-        seed=config.seed,
-        dtype=m.dtype,
-        fresh_head=m.fresh_head,
-        attn_implementation=m.attn_implementation,
-        revision=m.revision,
-        trust_remote_code=m.trust_remote_code,
-    )
-    if m.chat_template is not None:
-        try:
-            loaded.tokenizer.chat_template = Path(m.chat_template).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read the chat template {m.chat_template}: {error}") from error
-    return loaded
-
-
-def _spec(config: TrainConfig, loaded: LoadedModel, data: _Data) -> RenderSpec:
-    m = config.model
-    limit = position_limit(loaded.model, loaded.tokenizer)
-    if m.max_length is not None and limit is not None and m.max_length > limit:
-        raise ConfigError(
-            f"model.max_length {m.max_length} exceeds the {limit} positions of {m.name}; choose at most {limit}"
-        )
-    encoder = not reads_last_token(loaded.model)
-    length = m.max_length or default_max_length(loaded.model, encoder=encoder, limit=limit)
-    spec = default_spec(loaded.tokenizer, length, truncation=m.truncation, layout=m.layout)
-    if m.max_length is None:
-        longest = min(limit or MOST_TOKENS, MOST_TOKENS)
-        while spec.max_length < longest and _lost_share(loaded, spec, data) > 0.01:
-            spec = replace(spec, max_length=min(2 * spec.max_length, longest))
-    return spec
-
-
-def _lost_share(loaded: LoadedModel, spec: RenderSpec, data: _Data) -> float:
-    """The share of pairs that this length limit would leave out, on the first few hundred."""
-    rows = list(islice(iter(data.train), LENGTH_SAMPLE))
-    examples = [example for example in map(Example.from_row, rows) if example.input_ids is None]
-    renderer = Renderer(loaded.tokenizer, spec)
-    lost = 0
-    for example in examples:
-        try:
-            lost += any(isinstance(text, TooLongError) for text in renderer.render_batch(RenderItem.of(example)))
-        except RenderError:
-            continue  # rendering the whole set names the row
-    return lost / max(len(examples), 1)
-
-
-def _faster_attention(config: TrainConfig, loaded: LoadedModel, device: torch.device, spec: RenderSpec) -> str | None:
-    """Switches to the attention that trains fastest, unless the user chose one; returns the one to switch back to."""
-    wanted = default_attention(encoder=not reads_last_token(loaded.model), device=device, max_length=spec.max_length)
-    before = str(loaded.model.config._attn_implementation)
-    if wanted is None or config.model.attn_implementation is not None or wanted == before:
-        return None
-    loaded.model.set_attn_implementation(wanted)
-    return before
-
-
-def _training_args(
-    config: TrainConfig, loaded: LoadedModel, device: torch.device, data: _Data
-) -> tuple[RewardConfig, dict[str, Any], set[str]]:
-    """The trainer's configuration, what of it is worth showing, and the names that were chosen or set by default."""
-    pairs = len(data.train) if hasattr(data.train, "__len__") else None
-    if pairs is None and "max_steps" not in config.training:
-        raise ConfigError("streaming data has no length: set training.max_steps (--max-steps N)")
-    values = default_training(
-        loaded.model,
-        encoder=not reads_last_token(loaded.model),
-        device=device,
-        pairs=pairs,
-        held_out=data.held_out is not None,
-    )
-    if config.training.get("fp16"):
-        values["bf16"] = False
-    values |= config.training
-    chosen = set(values)
-    values |= {"output_dir": str(run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
+def _train_from(trainer: RewardTrainer, checkpoint: Path | None, say: Callable[[str], None]) -> None:
+    if checkpoint is not None:
+        if trainer.args.save_only_model and not (checkpoint / "optimizer.pt").exists():
+            raise ModelError(
+                f"cannot resume from {checkpoint}: it was saved without the optimizer (save_only_model); start anew "
+                "with overwrite"
+            )
+        trainer.args.restore_callback_states_from_checkpoint = True  # what early stopping has counted so far
     try:
-        args = RewardConfig(**values)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"training: {' '.join(str(error).split())}") from error
-    if device.type == "cuda":
-        if device.index is not None:
-            torch.cuda.set_device(device)
-        if "LOCAL_RANK" not in os.environ:
-            args._n_gpu = 1
-    shown = {name: getattr(args, name) for name in _SHOWN if not (name == "max_steps" and args.max_steps < 0)}
-    settings = {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0)}
-    if 0 < args.warmup_steps < 1:
-        settings["warmup_steps"] = f"{args.warmup_steps:.0%} of the steps"
-    return args, settings, chosen
-
-
-def _train_from(trainer: RewardTrainer, checkpoint: Path | None) -> None:
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with stop_on_signals(trainer, say, trainer._over_ranks):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Exception as error:
         if checkpoint is not None and trainer.state.global_step == 0:
             raise ModelError(

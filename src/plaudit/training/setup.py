@@ -1,0 +1,307 @@
+"""Everything that is decided before the first step: data, base model, rendering, adapter, settings. Trains nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from plaudit.data import PreferenceData, assert_disjoint, load_preferences, stream_preferences
+from plaudit.errors import ConfigError, RenderError
+from plaudit.formatting import Renderer, RenderItem, RenderSpec, TooLongError, default_spec
+from plaudit.models.build import LoadedModel, load_model, position_limit
+from plaudit.models.heads import reads_last_token
+from plaudit.models.lora import lora_config
+from plaudit.models.reward_model import RewardModel, find_contract
+from plaudit.training.config import TrainConfig
+from plaudit.training.defaults import default_attention, default_max_length, default_training
+from plaudit.training.output import run_folder
+from plaudit.training.reward_config import RewardConfig
+from plaudit.types import Example
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+__all__ = ["RunData", "Setup", "load_data", "set_up"]
+
+logger = logging.getLogger(__name__)
+
+MOST_TOKENS = 8192
+"""The default length limit grows with the data, but not beyond this."""
+LENGTH_SAMPLE = 300
+
+_SHOWN = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "warmup_steps",
+    "weight_decay",
+    "lr_scheduler_type",
+    "bf16",
+    "fp16",
+    "gradient_checkpointing",
+    "disable_dropout",
+    "dropout",
+    "freeze",
+    "total_batch_size",
+    "learning_rate_end",
+    "early_stopping_patience",
+    "center_rewards_coefficient",
+    "label_smoothing_factor",
+)
+
+
+@dataclass
+class RunData:
+    """The pairs of a run: ``train`` a dataset, ``held_out`` pairs or None, and what a person should know of them."""
+
+    train: Any
+    held_out: PreferenceData | None
+    facts: dict[str, Any]
+    notes: list[str]
+
+
+@dataclass
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        loaded: base model and tokenizer.
+        spec: how texts are rendered.
+        args: the trainer's configuration.
+        settings: what of it is worth showing, by name.
+        chosen: the names of fields that were chosen by the user or set by default.
+        adapter: the peft configuration, or None.
+        attention: the attention to switch back to after training, or None.
+    """
+
+    loaded: LoadedModel
+    spec: RenderSpec
+    args: RewardConfig
+    settings: dict[str, Any]
+    chosen: set[str]
+    adapter: PeftConfig | None
+    attention: str | None
+
+
+def set_up(
+    config: TrainConfig,
+    device: torch.device,
+    data: RunData,
+    say: Callable[[str], None],
+    *,
+    start: RewardModel | None = None,
+) -> Setup:
+    """Loads the base and decides everything else; says what was chosen.
+
+    Args:
+        config: the run.
+        device: where it runs.
+        data: its pairs.
+        say: receives what a person should know.
+        start: the reward model to go on from, instead of loading one.
+    """
+    loaded, contract_spec = _load_base(config, start)
+    spec = _spec(config, loaded, data, contract_spec)
+    adapter = _adapter_config(config, loaded)
+    attention = _faster_attention(config, loaded, device, spec)
+    args, settings, chosen = _training_args(config, loaded, device, data)
+    settings |= {"device": str(device), "attention": loaded.model.config._attn_implementation}
+    if config.lora is not None:
+        settings |= {f"lora {name}": str(value) for name, value in config.lora.model_dump().items() if value}
+    if config.model.quantization is not None:
+        settings["quantization"] = config.model.quantization
+    settings |= {"layout": spec.layout, "max_length": spec.max_length, "seed": config.seed}
+    for note in loaded.notes:
+        say(note)
+    say("settings: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+    return Setup(loaded, spec, args, settings, chosen, adapter, attention)
+
+
+def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
+    """Loads the pairs and holds some out, as the configuration says; says what became of them."""
+    c = config.data
+    options: dict[str, Any] = {"columns": c.columns, "on_bad_row": c.on_bad_row}
+    facts: dict[str, Any] = {"source": c.source, "split": c.split, "group_by": c.group_by}
+    held_out = None
+    if c.eval_source is not None:
+        held_out = load_preferences(c.eval_source, split=c.eval_split, revision=c.revision, **options)
+    if c.streaming:
+        if c.eval_fraction and held_out is None:
+            raise ConfigError(
+                "streaming cannot hold prompts out; give data.eval_source, or set data.eval_fraction to 0"
+            )
+        rows = stream_preferences(c.source, split=c.split, max_samples=c.max_samples, revision=c.revision, **options)
+        stream = rows.dataset.shuffle(seed=config.seed, buffer_size=c.shuffle_buffer)
+        facts |= {"train_pairs": 0, "fingerprint": "streamed", "report": {}}
+        notes = [f"streaming {c.source}, shuffled among {c.shuffle_buffer:,} rows"]
+        say(notes[0])
+        return RunData(stream, held_out, facts, notes)
+    data = load_preferences(
+        c.source, split=c.split, max_samples=c.max_samples, seed=config.seed, revision=c.revision, **options
+    )
+    notes = data.report.lines()
+    facts |= {"fingerprint": data.report.fingerprint, "report": data.report.to_dict()}
+    if held_out is not None:
+        assert_disjoint(data, held_out)
+        facts["eval"] = {"source": c.eval_source, **held_out.report.to_dict()}
+    elif c.eval_fraction:
+        data, held_out = data.split(c.eval_fraction, c.split_seed)
+        unit = c.group_by or "prompt"
+        notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} pairs")
+    facts["train_pairs"] = len(data)
+    margins = [margin for margin in data.dataset["margin"] if margin is not None]
+    if margins:
+        low, high = min(margins), max(margins)
+        notes.append(f"{len(margins):,} pairs have a margin ({low:g} to {high:g}): the loss asks for it")
+    for note in notes:
+        say(note)
+    return RunData(data.dataset, held_out, facts, notes)
+
+
+def _load_base(config: TrainConfig, start: RewardModel | None) -> tuple[LoadedModel, RenderSpec | None]:
+    """What is trained, and the rendering that it was trained with before, if it is a reward model already."""
+    m = config.model
+    if start is not None:
+        loaded = LoadedModel(start.model, start.tokenizer, adapter=start.adapter)
+        spec: RenderSpec | None = start.spec
+    else:
+        _, contract = find_contract(m.name, m.revision)
+        spec = contract.render if contract is not None else None
+        loaded = load_model(
+            m.name,
+            training=True,
+            seed=config.seed,
+            dtype=m.dtype,
+            fresh_head=m.fresh_head,
+            attn_implementation=m.attn_implementation,
+            revision=m.revision,
+            trust_remote_code=m.trust_remote_code,
+            quantization=m.quantization,
+            device_map=m.device_map,
+        )
+    if m.chat_template is not None:
+        try:
+            loaded.tokenizer.chat_template = Path(m.chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the chat template {m.chat_template}: {error}") from error
+    return loaded, spec
+
+
+def _adapter_config(config: TrainConfig, loaded: LoadedModel) -> PeftConfig | None:
+    if config.lora is None:
+        if config.model.quantization is not None and loaded.adapter is None:
+            raise ConfigError("model.quantization: quantized weights cannot be trained; add lora (--peft)")
+        return None
+    if loaded.adapter is not None:
+        raise ConfigError(
+            f"lora: {config.model.name} carries an adapter already, which is trained further; leave lora out, or merge "
+            "it first (RewardModel.merge_adapter)"
+        )
+    if config.lora.dora and not config.lora.merge:
+        logger.warning(
+            "transformers' own from_pretrained loses the magnitudes of a DoRA adapter and scores differently; load the "
+            "folder with plaudit or peft, or merge it (lora.merge)"
+        )
+    return lora_config(loaded.model, **config.lora.model_dump(exclude={"merge"}))
+
+
+def _spec(config: TrainConfig, loaded: LoadedModel, data: RunData, before: RenderSpec | None) -> RenderSpec:
+    m = config.model
+    limit = position_limit(loaded.model, loaded.tokenizer)
+    if m.max_length is not None and limit is not None and m.max_length > limit:
+        raise ConfigError(
+            f"model.max_length {m.max_length} exceeds the {limit} positions of {m.name}; choose at most {limit}"
+        )
+    if before is not None and not m.model_fields_set & {"max_length", "truncation", "layout", "chat_template"}:
+        return before
+    encoder = not reads_last_token(loaded.model)
+    length = m.max_length or default_max_length(loaded.model, encoder=encoder, limit=limit)
+    spec = default_spec(loaded.tokenizer, length, truncation=m.truncation, layout=m.layout)
+    if m.max_length is None:
+        longest = min(limit or MOST_TOKENS, MOST_TOKENS)
+        while spec.max_length < longest and _lost_share(loaded, spec, data) > 0.01:
+            spec = replace(spec, max_length=min(2 * spec.max_length, longest))
+    return spec
+
+
+def _lost_share(loaded: LoadedModel, spec: RenderSpec, data: RunData) -> float:
+    """The share of pairs that this length limit would leave out, on the first few hundred."""
+    rows = list(islice(iter(data.train), LENGTH_SAMPLE))
+    examples = [example for example in map(Example.from_row, rows) if example.input_ids is None]
+    renderer = Renderer(loaded.tokenizer, spec)
+    lost = 0
+    for example in examples:
+        try:
+            lost += any(isinstance(text, TooLongError) for text in renderer.render_batch(RenderItem.of(example)))
+        except RenderError:
+            continue  # rendering the whole set names the row
+    return lost / max(len(examples), 1)
+
+
+def _faster_attention(config: TrainConfig, loaded: LoadedModel, device: torch.device, spec: RenderSpec) -> str | None:
+    """Switches to the attention that trains fastest, unless the user chose one; returns the one to switch back to."""
+    wanted = default_attention(encoder=not reads_last_token(loaded.model), device=device, max_length=spec.max_length)
+    before = str(loaded.model.config._attn_implementation)
+    if wanted is None or config.model.attn_implementation is not None or wanted == before:
+        return None
+    loaded.model.set_attn_implementation(wanted)
+    return before
+
+
+def _training_args(
+    config: TrainConfig, loaded: LoadedModel, device: torch.device, data: RunData
+) -> tuple[RewardConfig, dict[str, Any], set[str]]:
+    """The trainer's configuration, what of it is worth showing, and the names that were chosen or set by default."""
+    pairs = len(data.train) if hasattr(data.train, "__len__") else None
+    if pairs is None and "max_steps" not in config.training:
+        raise ConfigError("streaming data has no length: set training.max_steps (--max-steps N)")
+    values = default_training(
+        loaded.model,
+        encoder=not reads_last_token(loaded.model),
+        device=device,
+        pairs=pairs,
+        held_out=data.held_out is not None,
+    )
+    values |= _follows_from(config.training, values)
+    values |= config.training
+    chosen = set(values)
+    values |= {"output_dir": str(run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
+    try:
+        args = RewardConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"training: {' '.join(str(error).split())}") from error
+    if device.type == "cuda":
+        if device.index is not None:
+            torch.cuda.set_device(device)
+        if "LOCAL_RANK" not in os.environ:
+            args._n_gpu = 1
+    shown = {name: getattr(args, name) for name in _SHOWN if not (name == "max_steps" and args.max_steps < 0)}
+    settings = {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0)}
+    if 0 < args.warmup_steps < 1:
+        settings["warmup_steps"] = f"{args.warmup_steps:.0%} of the steps"
+    return args, settings, chosen
+
+
+def _follows_from(chosen: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Settings that follow from what the user chose, where the user did not choose them too."""
+    values: dict[str, Any] = {}
+    if chosen.get("fp16"):
+        values["bf16"] = False
+    for kind in ("eval", "save"):
+        if chosen.get(f"{kind}_steps"):
+            values[f"{kind}_strategy"] = "steps"
+    if chosen.get("early_stopping_patience") or chosen.get("load_best_model_at_end"):
+        evaluation = {**defaults, **values, **chosen}  # a checkpoint for each evaluation
+        values["save_strategy"] = evaluation["eval_strategy"]
+        if evaluation["eval_strategy"] == "steps" and "eval_steps" in evaluation:
+            values["save_steps"] = evaluation["eval_steps"]
+    return values
