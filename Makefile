@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)  ## train, evaluate, verify and use a reward model on embedded data, in a few minutes
-	$(BIN)/python examples/demo.py
+	$(BIN)/plaudit demo --overwrite
 
 test: $(STAMP)  ## the tests, a few minutes
 	$(BIN)/python -m pytest -n 2

@@ -6,15 +6,18 @@ need when they run, so that ``plaudit --help`` answers at once.
 
 from __future__ import annotations
 
-from plaudit.cli import compare, evaluate, rank, render, score, train, verify
+from plaudit.cli import compare, demo, evaluate, push, rank, render, score, train, verify
+from plaudit.cli.aliases import AliasedCommand
 from plaudit.cli.app import app, main
 
 __all__ = ["app", "main"]
 
-app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=demo.EPILOG)(demo.demo)
+app.command(cls=AliasedCommand, epilog=train.EPILOG)(train.train)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=score.EPILOG)(score.score)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=verify.EPILOG)(verify.verify)
+app.command(epilog=push.EPILOG)(push.push)
 app.command(epilog=render.EPILOG)(render.render)

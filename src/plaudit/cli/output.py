@@ -27,6 +27,7 @@ __all__ = [
     "evaluation_tables",
     "line_writer",
     "print_json",
+    "quoted",
     "say",
     "set_log_level",
     "shorten",
@@ -79,6 +80,13 @@ def set_log_level(level: int) -> None:
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+
+
+def quoted(path: Path) -> str:
+    """A path as it is typed into a shell."""
+    import shlex
+
+    return shlex.quote(str(path)) if os.name != "nt" else f'"{path}"'
 
 
 def shorten(value: Any, width: int = 70) -> str:

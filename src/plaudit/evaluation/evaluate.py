@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from plaudit.data.rows import pair_group
 from plaudit.errors import ConfigError, DataError, ItemError, RowError, ScoreError
+from plaudit.evaluation.baselines import NgramModel, Pairs, preferred_first
 from plaudit.formatting import RenderItem
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
 from plaudit.models.reward_model import RewardModel
@@ -36,7 +37,8 @@ class EvaluationReport:
             it knows no margins, weights or smoothing.
         margin: mean of chosen - rejected.
         reward_mean, reward_std: over all scores.
-        baselines: accuracy of ``longer wins`` and ``shorter wins`` (characters) on the same pairs.
+        baselines: accuracy of ``longer wins`` and ``shorter wins`` (characters) on the same pairs, and of the
+            ``n-gram model`` where training pairs were given.
         by_source: accuracy for each value of ``source``, where the data has it.
     """
 
@@ -66,6 +68,7 @@ def evaluate(
     scorer: Scorer,
     data: Iterable[Example],
     *,
+    train: Pairs | None = None,
     overlong: str = "error",
     progress: Callable[[int], None] | None = None,
 ) -> EvaluationReport:
@@ -74,6 +77,8 @@ def evaluate(
     Args:
         scorer: any scorer.
         data: examples with two responses each.
+        train: the pairs that the scorer was trained on: an `NgramModel` of them joins the baselines. Pairs that came
+            tokenised have no words to read, so there is no such baseline then.
         overlong: for a learned model: what happens to a response too long by itself, ``error`` or ``cut``.
         progress: called with the number of pairs scored since the last call.
 
@@ -85,14 +90,15 @@ def evaluate(
         raise ConfigError(
             f"overlong {overlong!r} has a meaning only for a learned model, not for {type(scorer).__name__}"
         )
+    ngram = NgramModel().fit(train) if train is not None and (not len(train) or train[0].input_ids is None) else None
     chosen: list[float] = []
     rejected: list[float] = []
-    longer: list[float] = []
+    rivals: dict[str, list[float]] = defaultdict(list)
     groups: list[str] = []
     sources: list[str | None] = []
     for chunk in _chunks(data, 2048):
-        for example in chunk:
-            _check_pair(example)
+        for name, margins in _baseline_margins([preferred_first(example) for example in chunk], ngram).items():
+            rivals[name].extend(margins)
         items = [item for example in chunk for item in RenderItem.of(example)]
         if isinstance(scorer, RewardModel):
             try:
@@ -105,21 +111,19 @@ def evaluate(
         pairs = _checked(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)
         for example, (first, second) in zip(chunk, pairs, strict=True):
             swapped = example.labels[1] > example.labels[0]
-            best, worst = (example.responses[::-1]) if swapped else example.responses
             chosen.append(second if swapped else first)
             rejected.append(first if swapped else second)
-            longer.append(float(np.sign(_length(best) - _length(worst))))
             groups.append(example.group or pair_group(example.prompt, example.responses))
             sources.append(example.source)
         if progress is not None:
             progress(len(chunk))
     if not chosen:
         raise DataError("there is nothing to evaluate: the data has no pairs")
-    return _summarise(np.array(chosen), np.array(rejected), np.array(longer), groups, sources)
+    return _summarise(np.array(chosen), np.array(rejected), rivals, groups, sources)
 
 
 def _summarise(
-    chosen: Any, rejected: Any, longer: Any, groups: list[str], sources: list[str | None]
+    chosen: Any, rejected: Any, rivals: dict[str, list[float]], groups: list[str], sources: list[str | None]
 ) -> EvaluationReport:
     correct = pair_accuracy(chosen, rejected)
     rows: dict[str, list[int]] = defaultdict(list)
@@ -137,8 +141,7 @@ def _summarise(
         reward_mean=float(both.mean()),
         reward_std=float(both.std()),
         baselines={
-            "longer wins": bootstrap_accuracy((longer > 0).astype(float), groups),
-            "shorter wins": bootstrap_accuracy((longer < 0).astype(float), groups),
+            name: bootstrap_accuracy((np.array(margins) > 0).astype(float), groups) for name, margins in rivals.items()
         },
         by_source={
             source: bootstrap_accuracy(correct[index], [groups[i] for i in index])
@@ -148,12 +151,16 @@ def _summarise(
     )
 
 
-def _check_pair(example: Example) -> None:
-    where = f"{example.location}: " if example.location else ""
-    if len(example.responses) != 2 or len(example.labels) != 2:
-        raise DataError(f"{where}evaluation takes pairs, got an example with {len(example.responses)} responses")
-    if example.labels[0] == example.labels[1]:
-        raise DataError(f"{where}both responses have the label {example.labels[0]:g}; a pair needs a preferred one")
+def _baseline_margins(
+    sides: list[tuple[Response, Response]], ngram: NgramModel | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """By baseline, (M,) numbers above 0 where it prefers the preferred response, the first of each of the M sides."""
+    longer = np.array([_length(best) - _length(worst) for best, worst in sides], dtype=np.float64)
+    margins = {"longer wins": longer, "shorter wins": -longer}
+    if ngram is not None:
+        scores = ngram.score([None] * (2 * len(sides)), [response for pair in sides for response in pair])
+        margins = {"n-gram model": scores[::2].astype(np.float64) - scores[1::2]} | margins
+    return margins
 
 
 def _checked(scores: Any, expected: int, *, start: int) -> npt.NDArray[np.float64]:

@@ -29,7 +29,7 @@ from plaudit.training.output import clean_up, last_checkpoint, prepare_output, r
 from plaudit.training.plots import plot_training
 from plaudit.training.rehearsal import preflight
 from plaudit.training.reward_config import reward_config_fields
-from plaudit.training.setup import RunData, load_data, set_up
+from plaudit.training.setup import RunData, Setup, load_data, set_up
 from plaudit.training.sharding import is_main_process
 from plaudit.training.trainer import RewardTrainer
 from plaudit.training.watch import Watch
@@ -171,7 +171,7 @@ def _run_on(
             raise ConfigError("preflight would spoil the model that is in memory; save it and give its folder instead")
         preflight(config, device, data, say)
     setup = set_up(config, device, data, say, start=hooks.start)
-    args, settings = setup.args, setup.settings
+    args = setup.args
     notes = [*data.notes, *setup.loaded.notes]
     watch = Watch(say)
     trainer = RewardTrainer(
@@ -197,8 +197,22 @@ def _run_on(
     notes += watch.warnings
     seconds = time.monotonic() - started
     model = trainer.whole_model(run_folder(config))
+    result = TrainResult(model, config.output, None, setup.settings, notes, seconds)
     if not trainer.is_world_process_zero():
-        return TrainResult(model, config.output, None, settings, notes, seconds)
+        return result
+    return _finish(config, setup, trainer, data, result, say)
+
+
+def _finish(
+    config: TrainConfig,
+    setup: Setup,
+    trainer: RewardTrainer,
+    data: RunData,
+    result: TrainResult,
+    say: Callable[[str], None],
+) -> TrainResult:
+    """After the last step: evaluates, merges, saves, verifies."""
+    model, notes, args = result.model, result.notes, setup.args
     install_reward_head(model.model)  # without the autocast of training, and with the attention it will load with:
     if setup.attention is not None:  # scores as they will be
         model.model.set_attn_implementation(setup.attention)
@@ -211,7 +225,8 @@ def _run_on(
             "figures are a little too good"
         )
         say(notes[-1])
-    report = evaluate(model, data.held_out, overlong="cut") if data.held_out is not None else None
+    if data.held_out is not None:
+        result.evaluation = evaluate(model, data.held_out, train=data.pairs, overlong="cut")
     if config.lora is not None and config.lora.merge:
         change = model.merge_adapter()
         notes.append(f"the adapter was merged into the weights; the golden scores changed by {change:.1e} at most")
@@ -221,8 +236,8 @@ def _run_on(
     effective = {name: plain[name] for name in reward_config_fields() if name in setup.chosen and name not in private}
     facts = {**data.facts, "notes": notes}
     plot_training(trainer.state.log_history, run_folder(config), best_step=trainer.state.best_global_step)
-    save_artifact(config, trainer, model, report, facts, settings, effective)
-    return TrainResult(model, config.output, report, settings, notes, seconds)
+    save_artifact(config, trainer, model, result.evaluation, facts, setup.settings, effective)
+    return result
 
 
 def _train_from(trainer: RewardTrainer, checkpoint: Path | None, say: Callable[[str], None]) -> None:

@@ -61,12 +61,21 @@ _SHOWN = (
 
 @dataclass
 class RunData:
-    """The pairs of a run: ``train`` a dataset, ``held_out`` pairs or None, and what a person should know of them."""
+    """The pairs of a run and what a person should know of them.
+
+    Attributes:
+        train: a dataset, or a stream.
+        held_out: pairs to evaluate on, or None.
+        facts: source, fingerprint and counts.
+        notes: one sentence each.
+        pairs: what ``train`` holds, None for a stream.
+    """
 
     train: Any
     held_out: PreferenceData | None
     facts: dict[str, Any]
     notes: list[str]
+    pairs: PreferenceData | None = None
 
 
 @dataclass
@@ -164,7 +173,7 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
         notes.append(f"{len(margins):,} pairs have a margin ({low:g} to {high:g}): the loss asks for it")
     for note in notes:
         say(note)
-    return RunData(data.dataset, held_out, facts, notes)
+    return RunData(data.dataset, held_out, facts, notes, data)
 
 
 def _load_base(config: TrainConfig, start: RewardModel | None) -> tuple[LoadedModel, RenderSpec | None]:

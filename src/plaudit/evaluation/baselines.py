@@ -1,0 +1,107 @@
+"""A baseline that reads only the surface: which words and word pairs tell the preferred responses of a training set.
+
+It never sees the prompt, so whatever it gets right on held-out pairs a model can get right without understanding the
+question. Knows nothing about reward models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from plaudit.errors import DataError
+from plaudit.types import Example, Prompt, Response
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+__all__ = ["NgramModel", "Pairs", "preferred_first", "response_text"]
+
+MOST_PAIRS = 20_000
+FEATURES = 2**18
+STRENGTH = 10.0
+"""Inverse of the L2 penalty, in the units of scikit-learn's ``C``."""
+
+
+class Pairs(Protocol):
+    """Preference pairs that can be counted and drawn from: a list of `Example`, or `PreferenceData`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+class NgramModel:
+    """A linear model on hashed words and word pairs of the response (Weinberger et al. 2009); a `Scorer`.
+
+    The probability that A is preferred to B is sigmoid(w · (f(A) - f(B))), a Bradley-Terry model whose reward is
+    w · f; f counts words and word pairs in 2^18 buckets, scaled to length 1. ``fit`` learns w.
+
+    Attributes:
+        weights_: (2^18,) learned weights.
+    """
+
+    weights_: npt.NDArray[np.float64]
+
+    def fit(self, train: Pairs, *, seed: int = 0) -> NgramModel:
+        """Learns from preference pairs; from 20,000 of them, drawn with ``seed``, where there are more.
+
+        Raises:
+            DataError: no pairs, or an example that is no pair with a preference.
+        """
+        from scipy.sparse import vstack
+        from sklearn.linear_model import LogisticRegression
+
+        if not len(train):
+            raise DataError("the n-gram model has nothing to learn from: the training data has no pairs")
+        indices = np.arange(len(train))
+        if len(train) > MOST_PAIRS:
+            indices = np.sort(np.random.default_rng(seed).choice(len(train), MOST_PAIRS, replace=False))
+        sides = [preferred_first(train[int(index)]) for index in indices]
+        gaps = _features([best for best, _ in sides]) - _features([worst for _, worst in sides])
+        labels = np.repeat([1, -1], len(sides))  # each pair in both directions: no side is special, no intercept
+        model = LogisticRegression(C=STRENGTH / 2, fit_intercept=False, max_iter=1000)
+        self.weights_ = model.fit(vstack([gaps, -gaps]).tocsr(), labels).coef_[0]
+        return self
+
+    def score(
+        self,
+        prompts: Sequence[Prompt],
+        responses: Sequence[Response],
+        *,
+        references: Sequence[str | None] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """(N,) rewards w · f of the responses; prompts and references are not read."""
+        rewards: npt.NDArray[np.float32] = (_features(responses) @ self.weights_).astype(np.float32)
+        return rewards
+
+
+def preferred_first(example: Example) -> tuple[Response, Response]:
+    """The preferred and the other response of a pair.
+
+    Raises:
+        DataError: it is no pair, or has no preference.
+    """
+    where = f"{example.location}: " if example.location else ""
+    if len(example.responses) != 2 or len(example.labels) != 2:
+        raise DataError(f"{where}evaluation takes pairs, got an example with {len(example.responses)} responses")
+    if example.labels[0] == example.labels[1]:
+        raise DataError(f"{where}both responses have the label {example.labels[0]:g}; a pair needs a preferred one")
+    first, second = example.responses
+    return (first, second) if example.labels[0] > example.labels[1] else (second, first)
+
+
+def response_text(response: Response) -> str:
+    """The text of a response; of a conversation, the contents of its turns."""
+    if isinstance(response, str):
+        return response
+    return "\n".join(str(message.get("content") or "") for message in response)
+
+
+def _features(responses: Sequence[Response]) -> csr_matrix[Any]:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashed = HashingVectorizer(ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False)
+    return hashed.transform([response_text(response) for response in responses])
