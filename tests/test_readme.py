@@ -47,7 +47,7 @@ def test_every_command_of_the_readme_works(folder: Path) -> None:
     commands = [line for line in lines if line.startswith("plaudit ")]
     assert len(commands) >= 8
     for line in commands:
-        words = shlex.split(line.split(" > ")[0])
+        words = shlex.split(line.split(" > ")[0], comments=True)
         output = run([sys.executable, "-m", "plaudit", *words[1:]], folder)
         assert output.strip(), line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -103,8 +104,9 @@ class ScratchFolder:
     """A private temporary folder that its process removes together with this object, or at exit."""
 
     def __init__(self, purpose: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=f"plaudit-{purpose}-"))
-        weakref.finalize(self, _remove, self.path, os.getpid())
+        self.path = Path(tempfile.gettempdir(), f"plaudit-{purpose}-{secrets.token_hex(8)}")
+        weakref.finalize(self, _remove, self.path, os.getpid())  # first: a signal may come at any moment
+        self.path.mkdir(mode=0o700)
 
 
 def _remove(folder: Path, owner: int) -> None:

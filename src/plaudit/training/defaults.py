@@ -38,17 +38,27 @@ def default_attention(*, encoder: bool, device: torch.device, max_length: int) -
 
 
 def default_training(
-    model: PreTrainedModel, *, encoder: bool, device: torch.device, pairs: int | None, held_out: bool
+    model: PreTrainedModel,
+    *,
+    encoder: bool,
+    fresh_head: bool,
+    adapter: bool,
+    device: torch.device,
+    pairs: int | None,
+    held_out: bool,
 ) -> dict[str, Any]:
     """Fields of RewardConfig for a base model.
 
-    Encoders learn from few pairs with a high rate and keep their dropout (without it they learn the questions by
-    heart); decoders want a rate that falls with their size. Small data gets more epochs, up to 3, so that a run has at
-    least about 250 steps.
+    Encoders learn from few pairs with a high rate, a fresh head with one 20 times as high (on real pairs that was worth
+    1 to 2 points of held-out accuracy), and keep their dropout; decoders want a rate that falls with their size.
+    Adapters take ten times the rate of whole weights (Schulman et al. 2025, LoRA Without Regret). Small data gets more
+    epochs, up to 3, so that a run has at least about 250 steps.
 
     Args:
         model: the base.
         encoder: it pools by itself (BERT and the like).
+        fresh_head: the head was initialised just now.
+        adapter: adapters are trained instead of the weights.
         device: where it trains.
         pairs: training pairs, None where unknown (streaming).
         held_out: there is an evaluation set.
@@ -62,7 +72,8 @@ def default_training(
     steps_per_epoch = -(-(pairs or 10**9) // batch)
     bf16 = supports_bf16(device)
     return {
-        "learning_rate": rate,
+        "learning_rate": 10 * rate if adapter else rate,
+        "head_learning_rate": 20 * rate if encoder and fresh_head else None,
         "num_train_epochs": min(3, max(1, round(250 / steps_per_epoch))),
         "per_device_train_batch_size": batch,
         "per_device_eval_batch_size": 16,

@@ -28,6 +28,7 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         separator: between prompt and response where rows are plain strings; TRL puts none.
         total_batch_size: pairs in an optimizer step over all devices, instead of ``gradient_accumulation_steps``, which
             follows from it (``per_device_train_batch_size`` becomes the largest divisor that is not above it).
+        head_learning_rate: peak rate of the head and of a pooler in front of it, instead of ``learning_rate``.
         learning_rate_end: what a ``linear``, ``cosine`` or ``polynomial`` schedule falls to, instead of 0.
         dropout: probability for every dropout of the model; turns ``disable_dropout`` off.
         freeze: ``backbone``: only the head is trained; a number N: the embeddings and the first N layers are not.
@@ -40,6 +41,7 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
     truncation: str = field(default="drop", metadata={"help": "Over-long pairs: drop, or keep-response."})
     separator: str = field(default="", metadata={"help": "Between a plain prompt and its response."})
     total_batch_size: int | None = field(default=None, metadata={"help": "Pairs in a step over all devices."})
+    head_learning_rate: float | None = field(default=None, metadata={"help": "Peak learning rate of the head."})
     learning_rate_end: float | None = field(default=None, metadata={"help": "What the learning rate falls to."})
     dropout: float | None = field(default=None, metadata={"help": "Of every dropout of the model."})
     freeze: str | None = field(default=None, metadata={"help": "backbone, or a number of layers from below."})
@@ -49,6 +51,8 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
     def __post_init__(self) -> None:
         if getattr(self, "activation_checkpointing", False) is None:  # the new name of the field, where there is one
             self.activation_checkpointing = self.gradient_checkpointing
+        if self.head_learning_rate is not None and not self.head_learning_rate > 0:
+            raise ConfigError(f"head_learning_rate: expected a number above 0, got {self.head_learning_rate}")
         self._fold_end_rate()
         if self.dropout is not None:
             if not 0 <= self.dropout < 1:

@@ -38,6 +38,7 @@ LENGTH_SAMPLE = 300
 
 _SHOWN = (
     "learning_rate",
+    "head_learning_rate",
     "num_train_epochs",
     "max_steps",
     "per_device_train_batch_size",
@@ -277,6 +278,8 @@ def _training_args(
         loaded.model,
         encoder=not reads_last_token(loaded.model),
         device=device,
+        fresh_head=loaded.fresh_head,
+        adapter=config.lora is not None or loaded.adapter is not None,
         pairs=pairs,
         held_out=data.held_out is not None,
     )
@@ -303,6 +306,8 @@ def _training_args(
 def _follows_from(chosen: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Settings that follow from what the user chose, where the user did not choose them too."""
     values: dict[str, Any] = {}
+    if "learning_rate" in chosen:  # a rate that was chosen is for the whole model
+        values["head_learning_rate"] = None
     if chosen.get("fp16"):
         values["bf16"] = False
     for kind in ("eval", "save"):

@@ -39,6 +39,7 @@ from plaudit.models.build import LoadedModel
 from plaudit.models.heads import install_reward_head, reads_last_token
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.counts import RunningCounts
+from plaudit.training.head_rate import give_head_its_rate
 from plaudit.training.opening import name_of, open_model, set_trainable, spec_from
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
@@ -114,6 +115,8 @@ class RewardTrainer(ExactResume):
             raise ConfigError(
                 f"train_dataset: expected a Dataset or IterableDataset, got {type(train_dataset).__name__}"
             )
+        if args.head_learning_rate is not None and optimizers[0] is not None:
+            raise ConfigError("head_learning_rate has no effect on an optimizer that is given; set its groups' rates")
         set_seed(args.seed)
         self.base_model = model.base_model if isinstance(model, RewardModel) else name_of(model, whole=True)
         given, own_spec = open_model(model, args, processing_class, quantization_config)
@@ -249,6 +252,15 @@ class RewardTrainer(ExactResume):
             return super().train(*args, **kwargs)
         finally:
             self._progress.close()
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        rate = self.args.head_learning_rate  # type: ignore[attr-defined]
+        if fresh and rate is not None:
+            assert self.model is not None
+            give_head_its_rate(optimizer, model or self.model, self.reward_model.model, rate)
+        return optimizer
 
     # -- one step ------------------------------------------------------------------------------------------------
 
