@@ -69,6 +69,7 @@ CASES = [
     ("--gradient-accumulation", "4", "training.gradient_accumulation_steps", 4),
     ("--gradient-accumulation-steps", "4", "training.gradient_accumulation_steps", 4),
     ("--lr", "1e-5", "training.learning_rate", 1e-5),
+    ("--head-learning-rate", "1e-3", "training.head_learning_rate", 1e-3),
     ("--learning-rate-end", "5e-7", "training.learning_rate_end", 5e-7),
     ("--warmup-ratio", "0.1", "training.warmup_steps", 0.1),
     ("--warmup-steps", "100", "training.warmup_steps", 100),

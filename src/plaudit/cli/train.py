@@ -71,6 +71,7 @@ def train(
     merge: t.Merge = False,
     quantization: t.Quantization = None,
     learning_rate: t.LearningRate = None,
+    head_learning_rate: t.HeadLearningRate = None,
     learning_rate_end: t.LearningRateEnd = None,
     warmup_ratio: t.WarmupRatio = None,
     warmup_steps: t.WarmupSteps = None,

@@ -67,6 +67,10 @@ Quantization = Annotated[
 # -- training --------------------------------------------------------------------------------------------------------
 
 LearningRate = Annotated[float | None, option("--learning-rate", panel=TRAINING, metavar="X", help="Peak rate.")]
+HeadLearningRate = Annotated[
+    float | None,
+    option("--head-learning-rate", panel=TRAINING, metavar="X", help="Peak rate of the head, if it has its own."),
+]
 LearningRateEnd = Annotated[
     float | None, option("--learning-rate-end", panel=TRAINING, metavar="X", help="What it falls to (0).")
 ]
