@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from plaudit.errors import ConfigError, ContractError
 from plaudit.formatting import Rendered
-from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenExample, ScoringContract, tolerance
-from plaudit.models.reward_model import GoldenCheck, RewardModel, check_plain_transformers
+from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenCheck, GoldenExample, ScoringContract, tolerance
+from plaudit.models.reward_model import RewardModel
+from plaudit.models.saved import check_plain_transformers
 
 Saved = Callable[[str, str], Path]
 

@@ -21,7 +21,7 @@ from plaudit.models.batch import padded_inputs
 from plaudit.models.build import load_model
 from plaudit.models.heads import head_modules
 from plaudit.models.lora import attach_adapter, lora_config
-from plaudit.models.reward_model import check_plain_transformers
+from plaudit.models.saved import check_plain_transformers
 from tiny_models import ENCODERS, FAMILIES, save_tiny
 
 PROMPTS = ["What is the capital of France?"] * 3

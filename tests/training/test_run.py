@@ -355,9 +355,10 @@ def test_a_model_that_does_not_reload_to_its_scores_is_not_saved(
     bert: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from plaudit.models import reward_model
+    from plaudit.models.contract import GoldenCheck
 
     def other(folder: Path, contract: Any) -> list[Any]:
-        return [reward_model.GoldenCheck(contract.golden[0], contract.golden[0].score + 1, True, 1e-5)]
+        return [GoldenCheck(contract.golden[0], contract.golden[0].score + 1, True, 1e-5)]
 
     monkeypatch.setattr(reward_model, "check_plain_transformers", other)
     with pytest.raises(ContractError, match="nothing was saved"):

@@ -162,7 +162,7 @@ def _renderer(
     """The renderer of a model, and where the model reads the reward: ``last`` or ``pooled``."""
     from plaudit.formatting import Renderer, default_spec
     from plaudit.models.build import load_tokenizer
-    from plaudit.models.reward_model import find_contract
+    from plaudit.models.saved import find_contract
 
     tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
     _, contract = find_contract(name, revision)

@@ -12,7 +12,7 @@ from plaudit.cli.output import cell, print_json, say, shorten, simple_table, std
 from plaudit.errors import ContractError
 
 if TYPE_CHECKING:
-    from plaudit.models.reward_model import GoldenCheck
+    from plaudit.models.contract import GoldenCheck
 
 EPILOG = "[bold]Example[/]\nplaudit verify my-rm"
 
@@ -35,7 +35,7 @@ def verify(
     if contract is None or folder is None:
         raise ContractError(f"{path} has no scoring contract; it was not saved by plaudit, so nothing can be verified")
     with waiting("scoring the golden inputs"):
-        from plaudit.models.reward_model import check_plain_transformers
+        from plaudit.models.saved import check_plain_transformers
 
         here, plain = model.check_golden(), check_plain_transformers(folder, contract)
     checks = [_result(a, b) for a, b in zip(here, plain, strict=True)]

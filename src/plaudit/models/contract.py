@@ -15,7 +15,7 @@ from plaudit.errors import ConfigError, ContractError
 from plaudit.formatting import RenderItem, RenderSpec
 from plaudit.types import Prompt
 
-__all__ = ["CONTRACT_FILE", "GOLDEN_INPUTS", "GoldenExample", "ScoringContract", "tolerance"]
+__all__ = ["CONTRACT_FILE", "GOLDEN_INPUTS", "GoldenCheck", "GoldenExample", "ScoringContract", "tolerance"]
 
 CONTRACT_FILE = "scoring_contract.json"
 VERSION = 1
@@ -59,6 +59,30 @@ class GoldenExample:
     @property
     def item(self) -> RenderItem:
         return RenderItem(self.prompt, self.response)
+
+
+@dataclass(frozen=True)
+class GoldenCheck:
+    """One golden input, scored again. ``tolerance`` is relative to max(1, |saved score|)."""
+
+    golden: GoldenExample
+    score: float
+    same_tokens: bool
+    tolerance: float
+
+    @property
+    def difference(self) -> float:
+        return abs(self.score - self.golden.score)
+
+    @property
+    def passed(self) -> bool:
+        return self.same_tokens and self.difference <= self.tolerance * max(1.0, abs(self.golden.score))
+
+    @property
+    def problem(self) -> str:
+        if not self.same_tokens:
+            return "other token ids than when it was saved"
+        return f"score {self.score:.6f}, saved {self.golden.score:.6f}, tolerance {self.tolerance:g}"
 
 
 @dataclass(frozen=True)

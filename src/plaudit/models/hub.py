@@ -14,7 +14,8 @@ from typing import Any
 
 from plaudit.errors import ConfigError, ContractError, ModelError, OutputError
 from plaudit.models.lora import find_adapter
-from plaudit.models.reward_model import MODEL_FILES, RewardModel, check_plain_transformers
+from plaudit.models.reward_model import MODEL_FILES, RewardModel
+from plaudit.models.saved import check_plain_transformers
 
 __all__ = ["check_hub_access", "push_folder"]
 

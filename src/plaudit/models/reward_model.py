@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from plaudit.errors import ConfigError, ContractError, ModelError, RenderError, ScoreError
 from plaudit.files import atomic_folder
@@ -26,19 +24,18 @@ from plaudit.models.build import (
     position_limit,
     quiet_transformers,
     resolve_name,
-    whole_weights,
 )
-from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenExample, ScoringContract, tolerance
+from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenCheck, GoldenExample, ScoringContract, tolerance
 from plaudit.models.device import resolve_device
 from plaudit.models.heads import install_reward_head, reads_last_token
-from plaudit.models.lora import find_adapter, quiet_peft, save_adapter
-from plaudit.models.quantize import quantization_config
+from plaudit.models.lora import save_adapter
+from plaudit.models.saved import check_plain_transformers, find_contract
 from plaudit.types import Comparison, Prompt, RankedResponse, Response
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-__all__ = ["GoldenCheck", "RewardModel", "check_plain_transformers", "find_contract"]
+__all__ = ["RewardModel"]
 
 logger = logging.getLogger(__name__)
 
@@ -459,30 +456,6 @@ class RewardModel:
         return math.exp(margin) / (1.0 + math.exp(margin))
 
 
-@dataclass(frozen=True)
-class GoldenCheck:
-    """One golden input, scored again. ``tolerance`` is relative to max(1, |saved score|)."""
-
-    golden: GoldenExample
-    score: float
-    same_tokens: bool
-    tolerance: float
-
-    @property
-    def difference(self) -> float:
-        return abs(self.score - self.golden.score)
-
-    @property
-    def passed(self) -> bool:
-        return self.same_tokens and self.difference <= self.tolerance * max(1.0, abs(self.golden.score))
-
-    @property
-    def problem(self) -> str:
-        if not self.same_tokens:
-            return "other token ids than when it was saved"
-        return f"score {self.score:.6f}, saved {self.golden.score:.6f}, tolerance {self.tolerance:g}"
-
-
 def _base_of(model: PreTrainedModel) -> str:
     """What the adapter of this model belongs to, so that it is found from anywhere."""
     name = str(model.config._name_or_path)
@@ -496,66 +469,3 @@ def _quantization_of(model: PreTrainedModel) -> str | None:
     if getattr(model, "is_loaded_in_4bit", False):
         return "int4"
     return "int8" if getattr(model, "is_loaded_in_8bit", False) else None
-
-
-@whole_weights()
-def _load_plain(folder: Path, contract: ScoringContract) -> Any:
-    """The saved model through transformers (and peft) alone."""
-    options: dict[str, Any] = {"dtype": getattr(torch, contract.dtype)}
-    adapter = find_adapter(folder)
-    with quiet_transformers():
-        if adapter is None:
-            return AutoModelForSequenceClassification.from_pretrained(folder, **options)
-        if contract.quantization is not None:
-            options["quantization_config"] = quantization_config(contract.quantization, contract.dtype)
-        base = resolve_name(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-        model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, **options)
-        model.resize_token_embeddings(max(len(AutoTokenizer.from_pretrained(folder)), model.config.vocab_size))
-        from peft import PeftModel
-
-        with quiet_peft():
-            return PeftModel.from_pretrained(model, str(folder))
-
-
-def check_plain_transformers(folder: Path, contract: ScoringContract) -> list[GoldenCheck]:
-    """Scores the golden token ids with nothing but ``AutoModelForSequenceClassification``, one text at a time."""
-    model = _load_plain(folder, contract).eval()
-    allowed = tolerance(contract.dtype, contract.device, "cpu")
-    checks = []
-    with torch.inference_mode():
-        for golden in contract.golden:
-            inputs = padded_inputs(
-                [Rendered(golden.input_ids, golden.type_boundary)],
-                pad_token_id=0,
-                last_token=False,
-                token_types=golden.type_boundary is not None,
-            )
-            score = float(model(**{k: v.to(model.device) for k, v in inputs.items()}).logits.float().item())
-            checks.append(GoldenCheck(golden, score, True, allowed))
-    return checks
-
-
-def find_contract(name: str | Path, revision: str | None = None) -> tuple[Path | None, ScoringContract | None]:
-    """The scoring contract of a model folder or Hub id and the folder it is in; None where there is none."""
-    path: Path | None = Path(resolve_name(name))
-    if path is not None and not path.is_dir():
-        path = _hub_folder(str(name), revision)
-    return path, ScoringContract.load(path) if path is not None else None
-
-
-def _hub_folder(name: str, revision: str | None) -> Path | None:
-    """The local snapshot that holds the contract of a Hub model, or None where the repository has none."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(name, CONTRACT_FILE, revision=revision)).parent
-    except LocalEntryNotFoundError:
-        logger.warning(
-            "%s: offline, and no scoring contract in the local cache; if the Hub has one, fetch it first", name
-        )
-        return None
-    except EntryNotFoundError:
-        return None
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(f"cannot look up {name} on the Hub: {' '.join(str(error).split())[:400]}") from error

@@ -23,7 +23,8 @@ from plaudit.evaluation import EvaluationReport, evaluate
 from plaudit.evaluation.baselines import NgramModel, preferred_first
 from plaudit.evaluation.picture import draw_evaluation
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
-from plaudit.models.reward_model import RewardModel, check_plain_transformers
+from plaudit.models.reward_model import RewardModel
+from plaudit.models.saved import check_plain_transformers
 from plaudit.training.config import TrainConfig, make_config
 from plaudit.training.run import TrainResult, run_training
 from plaudit.types import Example, RankedResponse, Scorer

@@ -17,7 +17,8 @@ from plaudit.formatting import RenderSpec, default_spec
 from plaudit.models.build import LoadedModel, load_model, position_limit, resolve_pad_token
 from plaudit.models.heads import install_reward_head
 from plaudit.models.lora import attach_adapter
-from plaudit.models.reward_model import RewardModel, find_contract
+from plaudit.models.reward_model import RewardModel
+from plaudit.models.saved import find_contract
 from plaudit.models.trainable import freeze_layers, set_dropout
 from plaudit.training.reward_config import RewardConfig
 

@@ -18,7 +18,8 @@ from plaudit.formatting import Renderer, RenderItem, RenderSpec, TooLongError, d
 from plaudit.models.build import LoadedModel, load_model, position_limit
 from plaudit.models.heads import reads_last_token
 from plaudit.models.lora import lora_config
-from plaudit.models.reward_model import RewardModel, find_contract
+from plaudit.models.reward_model import RewardModel
+from plaudit.models.saved import find_contract
 from plaudit.training.config import TrainConfig
 from plaudit.training.defaults import default_attention, default_max_length, default_training
 from plaudit.training.output import run_folder
