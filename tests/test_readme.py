@@ -42,6 +42,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_command_of_the_readme_works(folder: Path) -> None:
     lines = [line.strip() for block in blocks("bash") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("plaudit ")]
