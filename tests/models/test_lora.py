@@ -127,6 +127,28 @@ def test_an_adapter_without_its_head_is_not_a_reward_model(bases: Path, tmp_path
         RewardModel.from_pretrained(tmp_path / "rm")
 
 
+@pytest.mark.parametrize("damage", ["truncated", "missing", "no json", "a list"])
+def test_a_damaged_adapter_is_refused_in_plain_words(bases: Path, damage: str, tmp_path: Path) -> None:
+    adapted(bases / "qwen3").save_pretrained(tmp_path / "rm")
+    weights, config = tmp_path / "rm" / "adapter_model.safetensors", tmp_path / "rm" / "adapter_config.json"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif damage == "missing":
+        weights.unlink()
+    else:
+        config.write_text("{" if damage == "no json" else "[]", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"damaged|names no base"):
+        RewardModel.from_pretrained(tmp_path / "rm")
+
+
+def test_the_saved_configuration_names_each_module_once(bases: Path, tmp_path: Path) -> None:
+    model = adapted(bases / "bert")
+    model.save_pretrained(tmp_path / "rm")
+    saved = json.loads((tmp_path / "rm" / "adapter_config.json").read_text(encoding="utf-8"))["modules_to_save"]
+    assert saved == sorted(set(saved))
+    assert set(saved) == {"classifier", "pooler", "score"}
+
+
 def test_an_adapter_whose_base_is_gone_says_which(bases: Path, tmp_path: Path) -> None:
     shutil.copytree(bases / "qwen3", tmp_path / "base")
     adapted(tmp_path / "base").save_pretrained(tmp_path / "rm")

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from plaudit import RewardConfig, RewardModel, RewardTrainer, train
-from plaudit.errors import ConfigError, DeviceError
+from plaudit.errors import ConfigError, ContractError, DeviceError
 from plaudit.training.config import make_config
 from plaudit.training.layers import lay_over
 from plaudit.training.run import TrainResult, run_training
@@ -196,8 +197,8 @@ def test_a_run_takes_steps_of_the_total_batch_size(settings: dict[str, Any]) -> 
 
 
 def test_dropout_turns_disable_dropout_off(settings: dict[str, Any], tmp_path: Path) -> None:
-    off = run(settings, {"disable_dropout": True})
-    on = run(settings, {"disable_dropout": True, "dropout": 0.4}, output=str(tmp_path / "second"))
+    off = run(settings)  # a decoder: without dropout by default
+    on = run(settings, {"dropout": 0.4}, output=str(tmp_path / "second"))
     assert history(off, "loss")[1:] != history(on, "loss")[1:]
 
 
@@ -258,6 +259,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"data.eval_fraction": 0, "training.eval_steps": 2}, "nothing to evaluate"),
     ({"training.warmup_ratio": 0.1, "training.warmup_steps": 3}, "exclude each other"),
     ({"training.warmup_ratio": 1.5}, r"\[0, 1\)"),
+    ({"training.dropout": 0.1, "training.disable_dropout": True}, "contradict each other"),
+    ({"training.total_batch_size": 10, "training.per_device_train_batch_size": 4}, "no multiple of the 4 pairs"),
+    ({"training.save_steps": 3, "training.save_strategy": "epoch"}, "leave one out"),
+    ({"training.weight_decay": -1}, "expected 0 or more"),
+    ({"max_steps": 2}, "belongs in 'training'"),
     ({"training.mixed_precision": "bf8"}, "expected no, bf16 or fp16"),
     ({"training.mixed_precision": "bf16", "training.bf16": True}, "give one of them"),
 ]
@@ -277,6 +283,7 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate_end": 1e-5, "lr_scheduler_type": "constant"}, "no effect with the schedule 'constant'"),
     ({"learning_rate_end": 1.0}, "less than learning_rate"),
     ({"learning_rate_end": 1e-6, "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"min_lr": 1e-7}}, "give one"),
+    ({"lr_scheduler_type": "constant", "warmup_steps": 3}, "use constant_with_warmup"),
     ({"total_batch_size": 8, "gradient_accumulation_steps": 4}, "contradicts"),
     ({"early_stopping_patience": 2}, "set eval_strategy"),
     ({"early_stopping_threshold": 0.1}, "without early_stopping_patience"),
@@ -291,6 +298,94 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
 def test_arguments_without_effect_are_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         RewardConfig(str(tmp_path), use_cpu=True, **values)
+
+
+def test_checkpoints_that_miss_the_evaluations_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation is 'epoch' and checkpoints are every 3 steps"):
+        run(settings, {"early_stopping_patience": 2, "save_steps": 3})
+
+
+def test_a_schedule_that_needs_more_says_where_it_goes(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"num_decay_steps.*goes into lr_scheduler_kwargs"):
+        run(settings, {"lr_scheduler_type": "warmup_stable_decay"})
+
+
+def test_figures_without_evaluation_are_refused(settings: dict[str, Any]) -> None:
+    values = {**settings, "data": settings["data"] | {"eval_fraction": 0}}
+    with pytest.raises(ConfigError, match="compute_metrics has no effect"):
+        run_training(make_config(values), compute_metrics=lambda prediction: {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"training": {"learning_rate": 5e-3}}, "training.learning_rate"),
+        ({"data": {"split_seed": 5}}, "data.split_seed"),
+        ({"seed": 7}, "seed"),
+        ({"lora": {"r": 4}}, "lora.r"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(settings: dict[str, Any], changes: dict[str, Any], named: str) -> None:
+    values = {**settings, "training": settings["training"] | {"save_steps": 2}}
+    with pytest.raises(KeyboardInterrupt):
+        run_training(make_config(values), callbacks=[_StopAt(3)])
+    changed = values | {k: {**values[k], **v} if k in ("data", "training") else v for k, v in changes.items()}
+    with pytest.raises(ConfigError, match=rf"these differ: .*{named}"):
+        run_training(make_config(changed | {"resume": True}))
+    assert not (run_training(make_config(values | {"resume": True})).folder / "run_start.json").exists()
+
+
+def test_resuming_on_other_data_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    rows = Path(settings["data"]["source"]).read_text(encoding="utf-8")
+    file.write_text(rows, encoding="utf-8")
+    values = {**settings, "data": {"source": str(file), "eval_fraction": 0.2}}
+    values["training"] = settings["training"] | {"save_steps": 2}
+    with pytest.raises(KeyboardInterrupt):
+        run_training(make_config(values), callbacks=[_StopAt(3)])
+    file.write_text(rows.replace("good", "fine"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="the data have changed"):
+        run_training(make_config(values | {"resume": True}))
+
+
+class _StopAt(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["adapter", "merged", "frozen"])
+def test_an_object_is_trained_further_whatever_it_was_loaded_for(
+    settings: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    if kind == "frozen":
+        start = run(settings, {"freeze": "backbone"}).model
+    else:
+        start = RewardModel.from_pretrained(run(settings, lora={"r": 4}).folder)
+    if kind == "merged":
+        start.merge_adapter()
+    before = {name: p.detach().clone() for name, p in start.model.named_parameters()}
+    after = train(**{**settings, "model": start, "output": str(tmp_path / "second")})
+    moved = {name for name, p in after.model.named_parameters() if not torch.equal(p, before[name])}
+    if kind == "adapter":
+        assert moved
+        assert all("lora_" in name or "modules_to_save" in name for name in moved)
+        assert any("score" in name for name in moved)
+    else:
+        assert any(".layers.0." in name for name in moved)
+
+
+def test_training_does_not_go_on_from_a_model_that_was_changed(settings: dict[str, Any], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    first = run(settings).folder
+    weights = load_file(first / "model.safetensors")
+    save_file({name: tensor * 1.1 for name, tensor in weights.items()}, first / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ContractError, match="does not reproduce"):
+        run(settings, model=str(first), output=str(tmp_path / "second"))
 
 
 def test_quantization_without_cuda_is_refused(settings: dict[str, Any]) -> None:

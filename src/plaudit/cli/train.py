@@ -129,6 +129,8 @@ def train(
     is_main = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks
     speak = say if is_main else _silent
     values = load_config(config, overrides, preset=preset, say=speak)
+    if dry_run and (preflight or resume):
+        raise ConfigError("--dry-run trains nothing: leave --preflight and --resume out")
     if dry_run:
         _rehearse(values, speak, as_json=as_json)
         return

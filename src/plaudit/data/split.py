@@ -44,7 +44,8 @@ def split_data(data: PreferenceData, fraction: float, seed: int = 0) -> tuple[Pr
         raise DataError(
             f"the {'train' if not train else 'test'} side of the split is empty: {len(groups)} rows in {len(side)} "
             f"groups, test fraction {fraction:g}, seed {seed}; choose {'a smaller' if not train else 'a larger'} "
-            f"fraction or another seed, group by another column (--group-by NAME), or bring more data"
+            f"fraction (--test-fraction X; 0 holds nothing out) or another seed (--split-seed N), group by another "
+            f"column (--group-by NAME), or bring more data"
         )
     return data.select(train), data.select(test)
 

@@ -215,7 +215,10 @@ def _load_with_adapter(
     name: str | Path, adapter: Path, *, training: bool, revision: str | None, options: dict[str, Any]
 ) -> LoadedModel:
     """The base that an adapter names, with the adapter and its head on it, and the adapter's own tokenizer."""
-    document = json.loads(adapter.read_text(encoding="utf-8"))
+    try:
+        document = dict(json.loads(adapter.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{adapter} is damaged ({type(error).__name__}: {error}); restore it or save again") from error
     base = document.get("base_model_name_or_path")
     if not base:
         raise ModelError(f"{name}: its adapter_config.json names no base model (base_model_name_or_path)")
@@ -363,7 +366,7 @@ def _plain_errors(name: str, trust_remote_code: bool) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         if "trust_remote_code" in reason and not trust_remote_code:
             reason = "it needs code from its own repository; read that code, then pass trust_remote_code"

@@ -6,13 +6,13 @@ keeps the `PeftModel` beside it for saving and for the trainer. Knows nothing ab
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -103,7 +103,7 @@ def attach_adapter(network: PreTrainedModel, config: PeftConfig, *, fresh: Seque
         raise ConfigError(f"peft_config: expected task_type SEQ_CLS, got {config.task_type}; a reward model classifies")
     config.task_type = TaskType.SEQ_CLS
     heads = [name for name, module in head_modules(network).items() if any(True for _ in module.parameters())]
-    others = {re.sub(r"\.[^.]+\.(weight|bias)$", "", name).rpartition(".")[2] for name in fresh}
+    others = {name.rpartition(".pooler.")[1].strip(".") for name in fresh}
     if hasattr(config, "modules_to_save"):
         config.modules_to_save = sorted({*(config.modules_to_save or []), *heads, *others} - {""})
     try:
@@ -146,7 +146,10 @@ def load_adapter(network: PreTrainedModel, path: str | Path, *, trainable: bool,
     from peft import PeftModel
     from peft.utils import load_peft_weights
 
-    weights = load_peft_weights(str(path), device="cpu")
+    try:
+        weights = load_peft_weights(str(path), device="cpu")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{path}: the adapter's weights are damaged or missing ({_short(error)})") from error
     heads = tuple(head_modules(network))
     brings_head = any(f".{head}." in f".{key}" for key in weights for head in heads)
     if fresh_head and not brings_head:
@@ -158,9 +161,13 @@ def load_adapter(network: PreTrainedModel, path: str | Path, *, trainable: bool,
         with quiet_peft():
             model = PeftModel.from_pretrained(network, str(path), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} does not fit its base model: {' '.join(str(error).split())[:400]}") from error
+        raise ModelError(f"{path} does not fit its base model: {_short(error)}") from error
     install_reward_head(network)
     return model
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def save_adapter(adapter: PeftModel, folder: Path, *, base: str, state_dict: dict[str, Any] | None = None) -> None:
@@ -169,10 +176,9 @@ def save_adapter(adapter: PeftModel, folder: Path, *, base: str, state_dict: dic
     Raises:
         ModelError: the head is not among what was written.
     """
-    from safetensors import safe_open
-
     for config in adapter.peft_config.values():
         config.base_model_name_or_path = base
+        config.modules_to_save = sorted(set(config.modules_to_save or []))  # peft adds its own names at every load
     more = {} if state_dict is None else {"state_dict": state_dict}
     # embeddings that were enlarged for a pad token are never read: AutoPeftModel enlarges them again
     adapter.save_pretrained(str(folder), save_embedding_layers=False, **more)

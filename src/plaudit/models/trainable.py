@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -11,7 +12,10 @@ from transformers import PreTrainedModel
 from plaudit.errors import ConfigError
 from plaudit.models.heads import head_modules
 
-__all__ = ["freeze_layers", "set_dropout"]
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+__all__ = ["freeze_layers", "set_dropout", "train_again"]
 
 _ATTENTION_DROPOUT = ("attention_dropout", "dropout_prob")  # plain numbers of attention layers without a module
 
@@ -39,6 +43,22 @@ def set_dropout(network: PreTrainedModel, probability: float) -> None:
                 changed += 1
     if probability > 0 and not changed:
         raise ConfigError(f"dropout has no effect: {type(network).__name__} has none; leave it out")
+
+
+def train_again(network: PreTrainedModel, adapter: PeftModel | None) -> None:
+    """Makes trainable what a model that was loaded for scoring, or trained with frozen layers, would leave as it is.
+
+    Args:
+        network: a ``*ForSequenceClassification``.
+        adapter: what is wrapped around it: then the adapter and the head are trained, otherwise everything.
+    """
+    if adapter is not None:
+        for name in adapter.active_adapters:
+            adapter.set_requires_grad(name)
+        return
+    for parameter in network.parameters():
+        if parameter.is_floating_point():  # not the packed numbers of a quantized layer
+            parameter.requires_grad_(True)
 
 
 def freeze_layers(network: PreTrainedModel, what: str | int, *, keep: Sequence[str] = ()) -> None:

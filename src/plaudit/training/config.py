@@ -27,6 +27,7 @@ __all__ = ["DataConfig", "LoraSettings", "ModelConfig", "TrainConfig", "load_con
 
 logger = logging.getLogger(__name__)
 
+_NOT_NEGATIVE = {"weight_decay", "max_grad_norm", "warmup_steps", "early_stopping_threshold"}
 _POSITIVE = {
     "learning_rate",
     "num_train_epochs",
@@ -197,9 +198,32 @@ class TrainConfig(_Section):
         if self.hub_private and self.push_to_hub is None:
             raise ValueError("hub_private (--private) has no effect without push_to_hub (--push-to-hub); give both")
         check_reporters(self.training.get("report_to"))
+        _check_contradictions(self.training)
+        if (
+            self.data.streaming
+            and self.data.eval_source == self.data.source
+            and self.data.eval_split == self.data.split
+        ):
+            raise ValueError("data.eval_source is the training data itself; give other data, or set eval_fraction to 0")
         _check_lora(self)
         _check_evaluation(self)
         return self
+
+
+def _check_contradictions(training: dict[str, Any]) -> None:
+    """Fields of ``training`` that cannot both have their effect."""
+    if training.get("dropout") is not None and training.get("disable_dropout"):
+        raise ValueError("training.dropout and training.disable_dropout contradict each other; give one")
+    total, size = training.get("total_batch_size"), training.get("per_device_train_batch_size")
+    if total is not None and size is not None and total % size:
+        raise ValueError(
+            f"training.total_batch_size {total} is no multiple of the {size} pairs a device "
+            "(per_device_train_batch_size, --batch-size); change one, or give the total alone"
+        )
+    if training.get("save_steps") and training.get("save_strategy", "steps") != "steps":
+        raise ValueError(
+            f"training.save_steps has no effect with save_strategy {training['save_strategy']!r}; leave one out"
+        )
 
 
 def _check_lora(config: TrainConfig) -> None:
@@ -312,8 +336,16 @@ def _check_value(name: str, value: Any, annotation: str) -> None:
             raise ValueError(f"training.{name}: expected a whole number, got {value!r}")
         if name in _POSITIVE and not value > 0 and not (name == "max_steps" and value == -1):
             raise ValueError(f"training.{name}: expected a number above 0, got {value!r}")
+        if name in _NOT_NEGATIVE and value < 0:
+            raise ValueError(f"training.{name}: expected 0 or more, got {value!r}")
     elif kinds & {"bool"} and not isinstance(value, bool):
         raise ValueError(f"training.{name}: expected true or false, got {value!r}")
+
+
+def _training_fields() -> set[str]:
+    from plaudit.training.reward_config import reward_config_fields
+
+    return {*reward_config_fields(), "warmup_ratio", "mixed_precision"}
 
 
 def _explain(error: Any) -> str:
@@ -321,6 +353,13 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "lora": LoraSettings}
         section = sections.get(place[0], TrainConfig) if len(place) > 1 else TrainConfig
+        if len(place) == 1:
+            for home, fields in (
+                ("training", _training_fields()),
+                *((n, set(c.model_fields)) for n, c in sections.items()),
+            ):
+                if place[0] in fields:
+                    return f"unknown key {place[0]!r}: it belongs in {home!r}, as in {home}={{{place[0]!r}: …}}"
         return f"unknown key {'.'.join(place)!r}{suggest(place[-1], sorted(section.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from plaudit.errors import ConfigError, NotARewardModelError
+from plaudit.errors import ConfigError, ContractError, NotARewardModelError
 from plaudit.formatting import RenderSpec, default_spec
 from plaudit.models.build import LoadedModel, load_model, position_limit, resolve_pad_token
+from plaudit.models.contract import ScoringContract
 from plaudit.models.heads import install_reward_head
 from plaudit.models.lora import attach_adapter
 from plaudit.models.reward_model import RewardModel
 from plaudit.models.saved import find_contract
-from plaudit.models.trainable import freeze_layers, set_dropout
+from plaudit.models.trainable import freeze_layers, set_dropout, train_again
 from plaudit.training.reward_config import RewardConfig
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import BitsAndBytesConfig
 
-__all__ = ["name_of", "open_model", "set_trainable", "spec_from"]
+__all__ = ["check_start", "go_on_from", "name_of", "open_model", "set_trainable", "spec_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def open_model(
     elif isinstance(model, LoadedModel):
         given = model
     elif isinstance(model, RewardModel):
-        given, spec = LoadedModel(model.model, model.tokenizer, adapter=model.adapter), model.spec
+        given, spec = go_on_from(model), model.spec
     else:
         given = _wrap_network(model, args, tokenizer)
     given = dataclasses.replace(given, tokenizer=tokenizer or given.tokenizer)
@@ -70,6 +71,29 @@ def open_model(
         logger.warning(note)
     install_reward_head(given.model)
     return given, spec
+
+
+def go_on_from(model: RewardModel) -> LoadedModel:
+    """A reward model in memory as something to train further, in place."""
+    train_again(model.model, model.adapter)
+    return LoadedModel(model.model, model.tokenizer, adapter=model.adapter)
+
+
+def check_start(loaded: LoadedModel, contract: ScoringContract, name: str) -> None:
+    """Training goes on only from a reward model that scores as it was saved.
+
+    Raises:
+        ContractError: it does not: weights, tokenizer or base were changed.
+    """
+    model = RewardModel(loaded.model, loaded.tokenizer, contract.render, adapter=loaded.adapter)
+    model.contract = contract
+    failed = [check for check in model.check_golden() if not check.passed]
+    if failed:
+        raise ContractError(
+            f"{name} does not reproduce {len(failed)} of its {len(contract.golden)} golden examples "
+            f"({failed[0].problem}): it is not what was saved, and training would go on from something else; see "
+            "plaudit verify"
+        )
 
 
 def _wrap_network(model: Any, args: RewardConfig, tokenizer: PreTrainedTokenizerBase | None) -> LoadedModel:
@@ -106,7 +130,10 @@ def _load_named(
     )
     for note in loaded.notes:
         logger.info(note)
-    return loaded, contract.render if contract is not None else None
+    if contract is None:
+        return loaded, None
+    check_start(loaded, contract, str(name))
+    return loaded, contract.render
 
 
 def set_trainable(given: LoadedModel, args: RewardConfig, peft_config: PeftConfig | None) -> PeftModel | None:

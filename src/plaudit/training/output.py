@@ -18,15 +18,12 @@ from plaudit.models.build import EMBEDDED, EMBEDDED_ID
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.card import model_card
 from plaudit.training.config import TrainConfig
+from plaudit.training.same_run import ONCE, check_same_settings, forget_start, record_start
 from plaudit.training.trainer import RewardTrainer
 
 __all__ = ["clean_up", "last_checkpoint", "prepare_output", "run_folder", "save_artifact"]
 
 logger = logging.getLogger(__name__)
-
-
-ONCE = {"overwrite", "resume", "preflight", "push_to_hub", "hub_private"}
-"""What was wanted of one run and is not repeated by training the same again."""
 
 
 def run_folder(config: TrainConfig) -> Path:
@@ -60,6 +57,8 @@ def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | No
     _remove_litter(run)
     if config.resume and not run.exists():
         raise OutputError(f"nothing to resume: there is no {run}; start without resume")
+    if config.resume:
+        check_same_settings(config, run)
     try:
         run.mkdir(parents=True, exist_ok=True)
         probe = run / ".write"
@@ -68,7 +67,9 @@ def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | No
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}; choose another output") from error
     checkpoint = last_checkpoint(run) if config.resume else None
-    if config.resume:
+    if not config.resume:
+        record_start(config, run)
+    else:
         say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
     return checkpoint
 
@@ -129,9 +130,7 @@ def save_artifact(
         "held_out": report.to_dict() if report else None,
         "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
     }
-    values = json.loads(
-        config.model_dump_json(exclude={"overwrite", "resume", "preflight", "push_to_hub", "hub_private"})
-    )
+    values = json.loads(config.model_dump_json(exclude=ONCE))
     values["training"] = effective  # what was chosen and what was set by default: it trains the same again
     model.save_pretrained(
         run,
@@ -145,6 +144,7 @@ def save_artifact(
         + "\n",
         training_config__yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
     )
+    forget_start(run)
     _publish(run, output)
     if config.training.get("save_strategy", "no") == "no" and "save_steps" not in config.training:
         for checkpoint in output.glob("checkpoint-*"):  # not before: a run killed here resumes from them

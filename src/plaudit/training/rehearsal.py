@@ -43,7 +43,7 @@ class DryRun:
     """What a run would do and cost.
 
     Attributes:
-        pairs, held_out: training and held-out pairs, after rendering.
+        pairs, held_out: training and held-out pairs, after rendering; of a stream nobody knows how many (None).
         cut, left_out: training pairs that lose prompt tokens, and those that are too long.
         tokens: of one epoch.
         pairs_per_step: in an optimizer step, over all devices.
@@ -57,11 +57,11 @@ class DryRun:
         saved_bytes: the finished folder.
     """
 
-    pairs: int
+    pairs: int | None
     held_out: int
-    cut: int
-    left_out: int
-    tokens: int
+    cut: int | None
+    left_out: int | None
+    tokens: int | None
     pairs_per_step: int
     steps: int
     trainable: int
@@ -80,10 +80,15 @@ class DryRun:
 
     def lines(self) -> list[str]:
         """The same for people."""
+        pairs = f"unknown (a stream), {self.held_out:,} held out"
+        epoch = ""
+        if self.pairs is not None:
+            pairs = f"{self.pairs:,} to train on, {self.held_out:,} held out, {self.cut:,} cut at the prompt, "
+            pairs += f"{self.left_out:,} left out"
+            epoch = f", {self.tokens:,} tokens an epoch"
         return [
-            f"pairs            {self.pairs:,} to train on, {self.held_out:,} held out, {self.cut:,} cut at the prompt, "
-            f"{self.left_out:,} left out",
-            f"steps            {self.steps:,} of {self.pairs_per_step:,} pairs, {self.tokens:,} tokens an epoch",
+            f"pairs            {pairs}",
+            f"steps            {self.steps:,} of {self.pairs_per_step:,} pairs{epoch}",
             f"parameters       {self.trainable:,} trained of {self.parameters:,} "
             f"({self.trainable / self.parameters:.1%}); saved: about {_size(self.saved_bytes)}",
             f"speed            {self.tokens_per_second:,.0f} tokens/s, {self.seconds_per_step:.2f} s a step "
@@ -110,10 +115,11 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
         trainer = _trainer(setup, args, data, [clock])
         report = trainer.render_reports["train"]
         per_step = trainer.args.per_device_train_batch_size * trainer.args.world_size
-        if isinstance(trainer.train_dataset, datasets.Dataset):
+        streamed = not isinstance(trainer.train_dataset, datasets.Dataset)
+        if not streamed:
             trainer.train_dataset = _longest_first(trainer.train_dataset, per_step, args.seed)
-        for line in report.lines("training", setup.spec.max_length):
-            say(line)
+            for line in report.lines("training", setup.spec.max_length):
+                say(line)
         say(f"measuring {MEASURED_STEPS} steps on {device}")
         _reset_peak(device)
         trainer.train()
@@ -122,16 +128,17 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
     steps = _steps(setup.args, report.kept, per_step)
     seconds, tokens = clock.measured()
     rate = tokens / seconds
-    epochs = steps * per_step / max(report.kept, 1)
-    training = report.tokens * epochs / rate if report.kept else steps * seconds / clock.steps
-    evaluated, evaluation = _evaluation(setup.args, data, report.tokens / max(report.kept, 1), epochs, steps, rate)
+    epochs = 1.0 if streamed else steps * per_step / report.kept
+    training = steps * seconds / clock.steps if streamed else report.tokens * epochs / rate
+    per_pair = tokens / (clock.steps * per_step) if streamed else report.tokens / report.kept
+    evaluated, evaluation = _evaluation(setup.args, data, per_pair, epochs, steps, rate)
     peak, memory = _peak(device)
     return DryRun(
-        pairs=report.kept,
+        pairs=None if streamed else report.kept,
         held_out=evaluated,
-        cut=report.cut,
-        left_out=report.too_long + report.identical,
-        tokens=report.tokens,
+        cut=None if streamed else report.cut,
+        left_out=None if streamed else report.too_long + report.identical,
+        tokens=None if streamed else report.tokens,
         pairs_per_step=per_step,
         steps=steps,
         trainable=trainable,

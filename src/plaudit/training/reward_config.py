@@ -53,6 +53,8 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
             self.activation_checkpointing = self.gradient_checkpointing
         if self.head_learning_rate is not None and not self.head_learning_rate > 0:
             raise ConfigError(f"head_learning_rate: expected a number above 0, got {self.head_learning_rate}")
+        if self._schedule() == "constant" and self.warmup_steps:
+            raise ConfigError("warmup_steps has no effect with the schedule 'constant'; use constant_with_warmup")
         self._fold_end_rate()
         if self.dropout is not None:
             if not 0 <= self.dropout < 1:
@@ -90,6 +92,9 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         if self.fp16 and self.device.type == "cpu":
             raise ConfigError("fp16 training needs a GPU; use bf16 or float32 on the CPU")
 
+    def _schedule(self: Any) -> str:
+        return str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+
     def _fold_end_rate(self: Any) -> None:
         """``learning_rate_end`` in terms of transformers' schedules."""
         end = self.learning_rate_end
@@ -99,7 +104,7 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
             raise ConfigError(
                 f"learning_rate_end: expected 0 or more and less than learning_rate {self.learning_rate:g}, got {end:g}"
             )
-        schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+        schedule = self._schedule()
         kwargs = dict(self.lr_scheduler_kwargs or {})
         names = {"linear": "lr_end", "polynomial": "lr_end", "cosine": "min_lr", "cosine_with_min_lr": "min_lr"}
         if schedule not in names:

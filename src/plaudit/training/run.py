@@ -29,6 +29,7 @@ from plaudit.training.output import clean_up, last_checkpoint, prepare_output, r
 from plaudit.training.plots import plot_training
 from plaudit.training.rehearsal import preflight
 from plaudit.training.reward_config import reward_config_fields
+from plaudit.training.same_run import check_same_data
 from plaudit.training.setup import RunData, Setup, load_data, set_up
 from plaudit.training.sharding import is_main_process
 from plaudit.training.trainer import RewardTrainer
@@ -148,6 +149,8 @@ def _with_fallback(
     hooks: _Hooks,
 ) -> TrainResult:
     data = load_data(config, hooks.say)
+    if is_main_process():
+        check_same_data(data.facts["fingerprint"], run_folder(config))
     try:
         return _run_on(config, device, data, checkpoint, hooks)
     except RuntimeError as error:
@@ -185,7 +188,11 @@ def _run_on(
         render_spec=setup.spec,
     )
     trainer.base_model = trainer.reward_model.base_model = config.model.name
+    if hooks.compute_metrics is not None and trainer.eval_dataset is None:
+        raise ConfigError("compute_metrics has no effect without evaluation; hold pairs out and set eval_strategy")
     for name, rendering in trainer.render_reports.items():
+        if not rendering.examples:  # a stream is counted while it is read
+            continue
         lines = rendering.lines({"train": "training", "eval": "held out"}.get(name, name), setup.spec.max_length)
         notes += lines
         for line in lines:

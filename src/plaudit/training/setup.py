@@ -22,6 +22,7 @@ from plaudit.models.reward_model import RewardModel
 from plaudit.models.saved import find_contract
 from plaudit.training.config import TrainConfig
 from plaudit.training.defaults import default_attention, default_max_length, default_training
+from plaudit.training.opening import check_start, go_on_from
 from plaudit.training.output import run_folder
 from plaudit.training.reward_config import RewardConfig
 from plaudit.types import Example
@@ -182,7 +183,7 @@ def _load_base(config: TrainConfig, start: RewardModel | None) -> tuple[LoadedMo
     """What is trained, and the rendering that it was trained with before, if it is a reward model already."""
     m = config.model
     if start is not None:
-        loaded = LoadedModel(start.model, start.tokenizer, adapter=start.adapter)
+        loaded = go_on_from(start)
         spec: RenderSpec | None = start.spec
     else:
         _, contract = find_contract(m.name, m.revision)
@@ -199,6 +200,8 @@ def _load_base(config: TrainConfig, start: RewardModel | None) -> tuple[LoadedMo
             quantization=m.quantization,
             device_map=m.device_map,
         )
+        if contract is not None and not m.fresh_head and m.quantization == contract.quantization:
+            check_start(loaded, contract, m.name)
     if m.chat_template is not None:
         try:
             loaded.tokenizer.chat_template = Path(m.chat_template).read_text(encoding="utf-8")
@@ -286,6 +289,7 @@ def _training_args(
     )
     values |= _follows_from(config.training, values)
     values |= config.training
+    _check_checkpoints(values)
     chosen = set(values)
     values |= {"output_dir": str(run_folder(config)), "seed": config.seed, "use_cpu": device.type == "cpu"}
     try:
@@ -304,9 +308,26 @@ def _training_args(
     return args, settings, chosen
 
 
+def _check_checkpoints(values: dict[str, Any]) -> None:
+    """The best checkpoint can only be kept where there is one for each evaluation."""
+    if not (values.get("early_stopping_patience") or values.get("load_best_model_at_end")):
+        return
+    when = {kind: str(values.get(f"{kind}_strategy")) for kind in ("eval", "save")}
+    every = {kind: values.get(f"{kind}_steps") or 1 for kind in when}
+    fits = when["eval"] == when["save"] and (when["eval"] != "steps" or every["save"] % every["eval"] == 0)
+    if not fits and when["save"] != "best":
+        said = {kind: f"every {every[kind]} steps" if when[kind] == "steps" else f"{when[kind]!r}" for kind in when}
+        raise ConfigError(
+            f"the best checkpoint is to be kept, but evaluation is {said['eval']} and checkpoints are {said['save']}: "
+            "leave save_steps and save_strategy out, or make them fit (--eval-steps, --save-steps)"
+        )
+
+
 def _follows_from(chosen: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Settings that follow from what the user chose, where the user did not choose them too."""
     values: dict[str, Any] = {}
+    if chosen.get("lr_scheduler_type") == "constant":
+        values["warmup_steps"] = 0
     if "learning_rate" in chosen:  # a rate that was chosen is for the whole model
         values["head_learning_rate"] = None
     if chosen.get("fp16"):
@@ -314,7 +335,8 @@ def _follows_from(chosen: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
     for kind in ("eval", "save"):
         if chosen.get(f"{kind}_steps"):
             values[f"{kind}_strategy"] = "steps"
-    if chosen.get("early_stopping_patience") or chosen.get("load_best_model_at_end"):
+    best = chosen.get("early_stopping_patience") or chosen.get("load_best_model_at_end")
+    if best and "save_steps" not in chosen and "save_strategy" not in chosen:
         evaluation = {**defaults, **values, **chosen}  # a checkpoint for each evaluation
         values["save_strategy"] = evaluation["eval_strategy"]
         if evaluation["eval_strategy"] == "steps" and "eval_steps" in evaluation:

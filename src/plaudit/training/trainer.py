@@ -255,12 +255,25 @@ class RewardTrainer(ExactResume):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         fresh = self.optimizer is None
-        optimizer = super().create_optimizer(model)
+        try:
+            optimizer = super().create_optimizer(model)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"optim {self.args.optim}: {' '.join(str(error).split())[:300]}") from error
         rate = self.args.head_learning_rate  # type: ignore[attr-defined]
         if fresh and rate is not None:
             assert self.model is not None
             give_head_its_rate(optimizer, model or self.model, self.reward_model.model, rate)
         return optimizer
+
+    def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().create_scheduler(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            name = getattr(self.args.lr_scheduler_type, "value", self.args.lr_scheduler_type)
+            raise ConfigError(
+                f"lr_scheduler_type {name}: {' '.join(str(error).split())[:300]}; what it needs goes into "
+                "lr_scheduler_kwargs (--set training.lr_scheduler_kwargs='{name: value}')"
+            ) from error
 
     # -- one step ------------------------------------------------------------------------------------------------
 
