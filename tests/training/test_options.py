@@ -223,6 +223,13 @@ def test_eval_and_save_steps_imply_their_strategy(settings: dict[str, Any]) -> N
     assert sorted(path.name for path in result.folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
 
 
+def test_tensorboard_gets_the_curves_where_it_was_asked_for(settings: dict[str, Any]) -> None:
+    pytest.importorskip("tensorboard")
+    assert not list(run(settings).folder.rglob("events*"))
+    again = {**settings, "overwrite": True}
+    assert list(run(again, {"report_to": "tensorboard"}).folder.rglob("events*"))
+
+
 def test_further_figures_come_from_compute_metrics(settings: dict[str, Any]) -> None:
     def spread(prediction: Any) -> dict[str, float]:
         return {"spread": float(np.ptp(prediction.predictions))}
