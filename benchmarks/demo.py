@@ -1,6 +1,6 @@
 """The demonstration as a newcomer runs it: wall time, and accuracy on prompts it never saw beside the baselines.
 
-    python benchmarks/demo.py          (3 to 4 minutes on two idle cores)
+python benchmarks/demo.py          (3 to 4 minutes on two idle cores)
 """
 
 from __future__ import annotations
