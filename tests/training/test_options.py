@@ -18,24 +18,6 @@ from plaudit.errors import ConfigError, ContractError, DeviceError
 from plaudit.training.config import make_config
 from plaudit.training.layers import lay_over
 from plaudit.training.run import TrainResult, run_training
-from tiny_models import save_tiny
-
-WORDS = "apple bread cloud delta eagle flame grape house igloo jelly kiosk lemon mango night ocean piano".split()
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny(tmp_path_factory.mktemp("base") / "qwen3", "qwen3", reward=False))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("data") / "pairs.jsonl"
-    with file.open("w", encoding="utf-8") as out:
-        for i in range(40):
-            chosen, rejected = f"good {WORDS[i % 7]}", f"bad {WORDS[i % 11]}"
-            print(json.dumps({"prompt": f"{WORDS[i % 16]} {i}", "chosen": chosen, "rejected": rejected}), file=out)
-    return str(file)
 
 
 @pytest.fixture
@@ -193,7 +175,7 @@ def test_the_total_batch_size_decides_the_accumulation(total: int, expected: tup
 def test_a_run_takes_steps_of_the_total_batch_size(settings: dict[str, Any]) -> None:
     result = run(settings, {"total_batch_size": 8, "max_steps": -1, "num_train_epochs": 1})
     steps = json.loads((result.folder / "metrics.json").read_text(encoding="utf-8"))["training"]["steps"]
-    assert steps == -(-(40 - (result.evaluation.pairs if result.evaluation else 0)) // 8)
+    assert steps == -(-(50 - (result.evaluation.pairs if result.evaluation else 0)) // 8)
 
 
 def test_dropout_turns_disable_dropout_off(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -14,28 +14,6 @@ from plaudit.training.config import make_config
 from plaudit.training.rehearsal import MEASURED_STEPS, dry_run, preflight
 from plaudit.training.run import run_training
 from plaudit.training.setup import load_data
-from tiny_models import save_tiny
-
-WORDS = "apple bread cloud delta eagle flame grape house igloo jelly kiosk lemon mango night ocean piano".split()
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny(tmp_path_factory.mktemp("base") / "qwen3", "qwen3", reward=False))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("data") / "pairs.jsonl"
-    with file.open("w", encoding="utf-8") as out:
-        for i in range(50):
-            row = {
-                "prompt": f"{WORDS[i % 16]} {i}",
-                "chosen": f"good {WORDS[i % 7]}",
-                "rejected": f"bad {WORDS[i % 11]}",
-            }
-            print(json.dumps(row), file=out)
-    return str(file)
 
 
 def settings(base: str, pairs: str, folder: Path, **training: Any) -> dict[str, Any]:
