@@ -19,6 +19,7 @@ ORDER = [
     "formatting",
     "losses",
     "metrics",
+    "engine",
     "models",
     "scorers",
     "data",

@@ -11,6 +11,7 @@ PlauditError                 anything plaudit refuses; the command line prints i
 ├── ModelError               a checkpoint that cannot be used
 │   ├── NotARewardModelError no trained scalar head: nothing is guessed
 │   └── ContractError        the checkpoint does not reproduce the scores it was saved with
+├── EngineError              fast batches and plain ones disagree, or fast ones cannot work
 ├── DeviceError              the device asked for is not there
 └── OutputError              an output that exists already or cannot be written
 
@@ -26,6 +27,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "DeviceError",
+    "EngineError",
     "Interrupted",
     "ItemError",
     "MissingExtraError",
@@ -96,6 +98,10 @@ class NotARewardModelError(ModelError):
 
 class ContractError(ModelError):
     """A checkpoint that does not reproduce the scores it was saved with."""
+
+
+class EngineError(PlauditError):
+    """The fast path does not give the rewards of the plain one, or cannot be used as asked."""
 
 
 class DeviceError(PlauditError):

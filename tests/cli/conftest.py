@@ -65,6 +65,16 @@ def reward_model(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def sharing_model(saved: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder with a contract: it computes prompts once."""
+    from plaudit.models.reward_model import RewardModel
+
+    folder = tmp_path_factory.mktemp("models") / "sharing-rm"
+    RewardModel.from_pretrained(saved("qwen3", "reward"), device="cpu").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A decoder's tokenizer (byte-level, with a chat template) and configuration; no weights."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

@@ -66,6 +66,8 @@ CASES = [
     ("--batch-size", "8", "training.per_device_train_batch_size", 8),
     ("--per-device-train-batch-size", "8", "training.per_device_train_batch_size", 8),
     ("--total-batch-size", "16", "training.total_batch_size", 16),
+    ("--tokens-per-step", "4096", "training.tokens_per_step", 4096),
+    ("--batching", "packed", "training.batching", "packed"),
     ("--gradient-accumulation", "4", "training.gradient_accumulation_steps", 4),
     ("--gradient-accumulation-steps", "4", "training.gradient_accumulation_steps", 4),
     ("--lr", "1e-5", "training.learning_rate", 1e-5),
@@ -188,6 +190,11 @@ REFUSED = [
     (["--use-wandb", "--report-to", "none"], "excludes wandb"),
     (["--report-to", "wandbb"], "did you mean 'wandb'"),
     (["--warmup-ratio", "0.1", "--warmup-steps", "5"], "exclude each other"),
+    (["--tokens-per-step", "4096", "--batch-size", "4"], "leave training.per_device_train_batch_size (--batch-size)"),
+    (["--tokens-per-step", "4096", "--total-batch-size", "4"], "(--total-batch-size) out"),
+    (["--tokens-per-step", "4096", "--gradient-accumulation", "2"], "(--gradient-accumulation) out"),
+    (["--set", "training.tokens_per_step=0"], "training.tokens_per_step: expected a number above 0"),
+    (["--set", "training.micro_batch_tokens=1.5"], "training.micro_batch_tokens: expected a whole number"),
 ]
 
 

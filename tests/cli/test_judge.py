@@ -88,6 +88,27 @@ def test_evaluate_prints_the_baselines_beside_the_model(run, reward_model: Path,
     assert document["baselines"]["longer wins"]["value"] == 1.0
 
 
+def test_batching_does_not_change_what_is_judged(run, sharing_model: Path, pairs: Path) -> None:
+    for arguments, figure in (
+        (["rank", "-p", "Why?", "One.", "Two words.", "Three is more."], lambda d: [r["score"] for r in d["ranking"]]),
+        (["compare", "-p", "Why?", "One.", "Two words."], lambda d: [d["score_a"], d["score_b"]]),
+        (["evaluate", "--data", pairs], lambda d: [d["nll"], d["reward_std"], d["accuracy"]["value"]]),
+    ):
+        results = {}
+        for batching in ("auto", "packed", "padded"):
+            result = run(*arguments, "-m", sharing_model, "--json", "--batching", batching)
+            assert result.exit_code == 0, result.stderr
+            results[batching] = figure(json.loads(result.stdout))
+        assert results["auto"] == results["packed"]
+        assert results["packed"] == pytest.approx(results["padded"], abs=1e-5)
+
+
+def test_verbose_says_how_batches_are_made(run, sharing_model: Path, reward_model: Path) -> None:
+    for folder, path in ((sharing_model, "prompts computed once"), (reward_model, "nothing padded; a bidirectional")):
+        assert path in " ".join(run("verify", folder, "--verbose").stderr.split())
+        assert path not in run("verify", folder).stderr
+
+
 def test_evaluate_takes_the_data_options(run, reward_model: Path, write_rows) -> None:
     rows = [{"q": f"Why {i}?", "good": "Because.", "bad": "No idea.", "topic": "one"} for i in range(6)]
     file = write_rows("other.jsonl", *rows, {"q": "broken"})

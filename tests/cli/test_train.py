@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "--revision": "n", "--device": "cpu", "--device-fallback": "cpu", "--learning-rate": "0.001",
         "--epochs": "1.5", "--batch-size": "2", "--gradient-accumulation": "4", "--max-steps": "8",
         "--center-rewards": "0.01", "--label-smoothing": "0.2", "--seed": "5", "--output": "out",
-        "--device-map": "auto", "--push-to-hub": "o/p",
+        "--device-map": "auto", "--push-to-hub": "o/p", "--batching": "padded",
     }  # fmt: skip
     flat = [part for pair in arguments.items() for part in pair]
     flags = ["--streaming", "--trust-remote-code", "--fresh-head", "--overwrite", "--preflight", "--private"]
@@ -107,7 +108,7 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
     assert seen.training == {
         "learning_rate": 0.001, "num_train_epochs": 1.5, "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 4, "max_steps": 8, "center_rewards_coefficient": 0.01,
-        "label_smoothing_factor": 0.2,
+        "label_smoothing_factor": 0.2, "batching": "padded",
     }  # fmt: skip
     assert (seen.seed, seen.output, seen.overwrite, seen.resume) == (5, Path("out"), True, False)
     assert (seen.preflight, seen.push_to_hub, seen.hub_private, seen.lora) == (True, "o/p", True, None)
@@ -234,3 +235,90 @@ def test_a_dry_run_trains_nothing(run, configured, monkeypatch: pytest.MonkeyPat
     assert json.loads(run(*arguments, "--json").stdout) == {"pairs": 24}
     assert rehearsed == ["a.jsonl", "a.jsonl"]
     assert configured == []
+
+
+# -- batches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_run(pairs: Path, base_model: Path, tmp_path: Path) -> list[str | Path]:
+    """A run of two steps on a tiny encoder."""
+    arguments = ["train", "--data", pairs, "--model", base_model, "--output", tmp_path / "rm", "--max-steps", "2"]
+    return [*arguments, "--test-fraction", "0.3", "--max-length", "64", "--device", "cpu", "--mixed-precision", "no"]
+
+
+def settings_line(stderr: str) -> str:
+    return next(line for line in stderr.splitlines() if line.startswith("settings: "))
+
+
+def test_a_run_says_how_it_makes_batches(run, small_run, saved) -> None:
+    result = run(*small_run)
+    assert result.exit_code == 0, result.stderr
+    assert "batches: nothing padded; a bidirectional encoder cannot share a prompt" in result.stderr
+    assert "per_device_train_batch_size 16" in settings_line(result.stderr)
+    result = run(*small_run, "--overwrite", "--batching", "padded", "--json")
+    assert "batches: padded batches of similar length (as asked)" in result.stderr
+    assert json.loads(result.stdout)["settings"]["batching"] == "padded"
+    result = run(*small_run, "--overwrite", "--model", saved("qwen3", "base"), "--batching", "packed")
+    assert result.exit_code == 0, result.stderr
+    assert "batches: prompts computed once, nothing padded" in result.stderr
+
+
+def test_a_step_may_be_measured_in_tokens(run, small_run, tmp_path: Path) -> None:
+    result = run(*small_run, "--tokens-per-step", "200", "--epochs", "1", "--json")
+    assert result.exit_code == 0, result.stderr
+    line = settings_line(result.stderr)
+    assert "tokens_per_step 200" in line
+    assert "batch_size" not in line
+    settings = json.loads(result.stdout)["settings"]
+    assert settings["tokens_per_step"] == "200"
+    saved = tmp_path / "rm" / "training_config.yaml"
+    again = run("train", "--config", saved, "--output", tmp_path / "again", "--json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["evaluation"] == json.loads(result.stdout)["evaluation"]
+
+
+def test_a_dry_run_counts_steps_of_tokens(run, small_run) -> None:
+    arguments = [*small_run[: small_run.index("--max-steps")], "--test-fraction", "0.3", "--max-length", "64"]
+    arguments += ["--device", "cpu", "--mixed-precision", "no", "--epochs", "2", "--tokens-per-step", "200"]
+    result = run(*arguments, "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "batches: nothing padded" in result.stderr
+    document = json.loads(result.stdout)
+    assert document["tokens_per_step"] == 200
+    assert document["steps"] == 2 * (document["tokens"] // 200)
+    assert document["pairs_per_step"] == round(document["pairs"] / (document["tokens"] // 200))
+    table = run(*arguments, "--dry-run").stdout
+    assert re.search(rf"steps +{document['steps']} of about 200 tokens \(\d+ pairs\)", table)
+
+
+def test_a_dry_run_of_a_stream_counts_steps_of_tokens(run, small_run) -> None:
+    arguments = [*small_run[: small_run.index("--test-fraction")], "--test-fraction", "0", "--streaming"]
+    result = run(*arguments, "--device", "cpu", "--tokens-per-step", "200", "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["steps"], document["pairs"], document["tokens_per_step"]) == (2, None, 200)
+    assert 1 <= document["pairs_per_step"] <= 10
+
+
+def test_tokens_per_step_replaces_the_pairs_of_a_layer_below(run, configured, tmp_path: Path) -> None:
+    result = run("train", "--data", "a", "--output", "b", "--preset", "lora-4bit", "--tokens-per-step", "4096")
+    assert result.exit_code == 0, result.stderr
+    config = tmp_path / "run.yaml"
+    config.write_text("data: a\noutput: b\ntraining: {tokens_per_step: 4096}\n", encoding="utf-8")
+    assert run("train", "--config", config, "--batch-size", "4").exit_code == 0
+    first, second = configured
+    assert first.training["tokens_per_step"] == 4096
+    assert not {"per_device_train_batch_size", "gradient_accumulation_steps"} & set(first.training)
+    assert second.training == {"per_device_train_batch_size": 4}
+
+
+def test_a_configuration_with_both_sizes_of_a_step_is_refused(tmp_path: Path) -> None:
+    from plaudit import RewardConfig
+    from plaudit.training.config import make_config
+
+    training = {"tokens_per_step": 4096, "per_device_train_batch_size": 8}
+    with pytest.raises(ConfigError, match="says how large a step is, in tokens; leave"):
+        make_config({"data": "a", "output": "b", "training": training})
+    whole = RewardConfig(str(tmp_path), tokens_per_step=4096, bf16=False)  # holds the other field too, at its default
+    assert make_config({"data": "a", "output": "b", "training": whole}).training["tokens_per_step"] == 4096

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from plaudit.engine.padded import padded_inputs
 from plaudit.formatting import Rendered
-from plaudit.models.batch import padded_inputs
 from plaudit.models.build import load_model
 from plaudit.models.heads import Float32Linear, head_modules, install_reward_head, reads_last_token
 from tiny_models import DECODERS, ENCODERS, FAMILIES, TOKENIZERS, tiny_model

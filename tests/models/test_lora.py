@@ -15,9 +15,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from plaudit import RewardModel
+from plaudit.engine.padded import padded_inputs
 from plaudit.errors import ConfigError, ModelError, NotARewardModelError
 from plaudit.formatting import RenderItem, default_spec
-from plaudit.models.batch import padded_inputs
 from plaudit.models.build import load_model
 from plaudit.models.heads import head_modules
 from plaudit.models.lora import attach_adapter, lora_config

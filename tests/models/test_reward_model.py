@@ -55,7 +55,7 @@ def test_scores_do_not_depend_on_neighbours_order_or_batch_size(
     np.testing.assert_allclose(model.score(PROMPTS[::-1], RESPONSES[::-1])[::-1], scores, rtol=0, atol=1e-5)
     for rows, tokens in ((2, 8192), (32, 64)):
         monkeypatch.setattr(module, "SCORING_ROWS", rows)
-        monkeypatch.setattr(module, "SCORING_TOKENS", tokens)
+        monkeypatch.setattr(module, "SCORING_TOKENS", {"cpu": tokens})
         np.testing.assert_allclose(model.score(PROMPTS, RESPONSES), scores, rtol=0, atol=1e-5)
 
 

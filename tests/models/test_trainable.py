@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 
 from plaudit.errors import ConfigError
 from plaudit.models.heads import head_modules
@@ -62,3 +63,14 @@ def test_dropout_takes_effect_in_training_and_only_there(family: str) -> None:
     assert len({score() for _ in range(4)}) > 1
     set_dropout(model, 0.0)
     assert score() == score()
+
+
+def test_dropout_that_a_layer_keeps_as_a_plain_number_is_set_too() -> None:
+    config = transformers.OPTConfig(
+        vocab_size=40, hidden_size=16, ffn_dim=16, num_hidden_layers=1, num_attention_heads=2, word_embed_proj_dim=16
+    )
+    config.num_labels = 1
+    model = transformers.OPTForSequenceClassification(config).train()
+    set_dropout(model, 0.0)
+    ids = torch.arange(5, 25).unsqueeze(0)
+    assert torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)

@@ -245,7 +245,7 @@ def test_label_smoothing_reaches_the_loss(decoder: Path, tmp_path: Path) -> None
 
 
 def test_every_pair_is_seen_once_an_epoch_in_another_order() -> None:
-    sampler = StepSampler(10, 4, seed=7)
+    sampler = StepSampler(np.full(10, 5), 4, seed=7)
     epochs = []
     for epoch in range(2):
         sampler.set_epoch(epoch)
@@ -256,7 +256,7 @@ def test_every_pair_is_seen_once_an_epoch_in_another_order() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9])
 def test_ranks_share_every_step_without_losing_or_repeating_a_pair(size: int) -> None:
-    ranks = [list(StepSampler(size, 4, rank=rank, world=3, seed=1)) for rank in range(3)]
+    ranks = [list(StepSampler(np.arange(1, size + 1), 4, rank=rank, world=3, seed=1)) for rank in range(3)]
     assert {len(steps) for steps in ranks} == {-(-size // 4)}
     seen = [index for steps in ranks for step in steps for index, counted in step if counted]
     assert sorted(seen) == list(range(size))
@@ -461,12 +461,14 @@ def test_the_pad_token_is_never_eos(decoder: Path, tmp_path: Path) -> None:
     assert trainer.model.config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
-def test_out_of_memory_halves_the_micro_batch_and_keeps_the_step(decoder: Path, tmp_path: Path) -> None:
+def test_auto_find_batch_size_halves_padded_micro_batches_and_keeps_the_step(decoder: Path, tmp_path: Path) -> None:
     data = pairs(8)
     keep = KeepGradients()
     trainer = RewardTrainer(
         str(decoder),
-        RewardConfig(**config(tmp_path, per_device_train_batch_size=8, auto_find_batch_size=True, max_steps=1)),
+        RewardConfig(
+            **config(tmp_path, per_device_train_batch_size=8, auto_find_batch_size=True, max_steps=1, batching="padded")
+        ),
         train_dataset=Dataset.from_dict(data),
         callbacks=[keep],
     )

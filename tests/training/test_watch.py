@@ -172,15 +172,12 @@ def running(
     counts = RunningCounts()
     keep = np.ones(len(rewards)) if counted is None else counted
     for part in np.array_split(np.arange(len(rewards)), batches):
-        mask = torch.zeros(2 * len(part), int(lengths.max()))
-        for row, length in enumerate(lengths[part].T.ravel()):  # response-major, as in a micro-batch
-            mask[row, : int(length)] = 1
         counts.add(
             torch.tensor(rewards[part], dtype=torch.float32),
             torch.tensor([[1.0, 0.0]] * len(part)),
             torch.zeros(len(part)),
             torch.tensor(keep[part], dtype=torch.float32),
-            mask,
+            torch.tensor(lengths[part]),
         )
 
     class Alone:

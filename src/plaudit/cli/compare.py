@@ -22,6 +22,7 @@ def compare(
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
     dtype: o.DtypeOption = None,
+    batching: o.Batching = None,
     revision: o.Revision = None,
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.Json = False,
@@ -34,6 +35,7 @@ def compare(
         device=device,
         device_fallback=device_fallback,
         dtype=dtype,
+        batching=batching,
         revision=revision,
         trust_remote_code=trust_remote_code,
     )

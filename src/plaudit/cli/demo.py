@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from plaudit.cli import options as o
-from plaudit.cli import train_options as t
 from plaudit.cli.output import cell, print_json, quoted, say, shorten, simple_table, stdout_console
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ def demo(
         ),
     ] = Path("runs/demo"),
     max_samples: o.MaxSamples = None,
-    overwrite: t.Overwrite = False,
-    resume: t.Resume = False,
+    overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     as_json: o.Json = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,

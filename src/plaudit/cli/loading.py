@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["load_reward_model", "parse_prompt", "score_located"]
 
 
-def load_reward_model(name: str, **options: Any) -> RewardModel:
+logger = logging.getLogger(__name__)
+
+
+def load_reward_model(name: str, *, batching: str | None = None, **options: Any) -> RewardModel:
     """`RewardModel.from_pretrained` with a spinner; says where the model runs."""
     with waiting(f"loading {name}"):
         from plaudit.models.reward_model import RewardModel
 
-        model = RewardModel.from_pretrained(name, **options)
+        model = RewardModel.from_pretrained(name, batching=batching or "auto", **options)
     say(f"{name} on {model.device}, {model.dtype}")
+    if model.support.path != "padded":  # the model says itself why it is
+        logger.info("%s", model.support.line)
     return model
 
 

@@ -23,6 +23,7 @@ Overlong = Literal["error", "cut"]
 Truncation = Literal["keep-response", "drop"]
 Layout = Literal["auto", "chat", "text", "pair", "mixed"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+BatchingName = Literal["auto", "packed", "padded"]
 
 
 def _verbose(ctx: typer.Context, value: bool) -> bool:
@@ -125,7 +126,22 @@ OverlongOption = Annotated[
     Overlong,
     option("--overlong", panel=MODEL, show_default=True, help="A response too long by itself: stop, or cut its end."),
 ]
+Batching = Annotated[
+    BatchingName | None,
+    option(
+        "--batching",
+        panel=MODEL,
+        help="Share prompts, pad nothing: where it can (auto, the default), or else stop (packed), or never (padded).",
+    ),
+]
 Prompt = Annotated[
     str | None,
     option("--prompt", "-p", panel=DATA, metavar="TEXT", help="What the responses answer (none: bare texts)."),
 ]
+
+# -- output ----------------------------------------------------------------------------------------------------------
+
+Overwrite = Annotated[
+    bool, option("--overwrite", panel=OUTPUT, help="Replace what is there, once the new one is ready.")
+]
+Resume = Annotated[bool, option("--resume", panel=OUTPUT, help="Go on with an interrupted run.")]

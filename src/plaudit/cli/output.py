@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plaudit.errors import OutputError
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -21,11 +19,9 @@ if TYPE_CHECKING:
     from plaudit.evaluation import EvaluationReport
 
 __all__ = [
-    "LineWriter",
     "advance_bar",
     "complain",
     "evaluation_tables",
-    "line_writer",
     "print_json",
     "quoted",
     "say",
@@ -162,7 +158,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 class Advance(Protocol):
-    def __call__(self, count: int, /) -> None: ...
+    def __call__(self, count: float, /) -> None: ...
 
 
 @contextmanager
@@ -182,45 +178,3 @@ def advance_bar(what: str, total: int | None, *, results_on_stdout: bool = False
     with Progress(*columns, console=console, disable=hidden, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(what, total=total)
         yield lambda count: progress.advance(task, count)
-
-
-class LineWriter(Protocol):
-    def __call__(self, line: str, /) -> None: ...
-
-
-@contextmanager
-def line_writer(target: Path | None) -> Iterator[LineWriter]:
-    """Yields a function that writes a line: to stdout, or to a file that gets its name when the block has succeeded.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    if target is None:
-        yield print
-        return
-    staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with _output_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder; give the name of a file")
-        file = staging.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
-
-    def write(line: str) -> None:
-        with _output_errors(target):
-            print(line, file=file)
-
-    try:
-        with file:
-            yield write
-        with _output_errors(target):
-            os.replace(staging, target)
-    finally:
-        staging.unlink(missing_ok=True)
-
-
-@contextmanager
-def _output_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another output") from error

@@ -45,6 +45,7 @@ def rank(
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
     dtype: o.DtypeOption = None,
+    batching: o.Batching = None,
     revision: o.Revision = None,
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.Json = False,
@@ -65,6 +66,7 @@ def rank(
         device=device,
         device_fallback=device_fallback,
         dtype=dtype,
+        batching=batching,
         revision=revision,
         trust_remote_code=trust_remote_code,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plaudit.cli.resumable import encoded
 from plaudit.data import Columns, read_rows, to_example
 from plaudit.data.columns import list_columns
 from plaudit.data.messages import text_or_messages
@@ -41,6 +42,20 @@ class ScoringRow:
         if len(self.names) == len(scores):
             return {**self.row, **dict(zip(self.names, scores, strict=True))}
         return {**self.row, self.names[0]: scores}
+
+    def line(self, scores: list[float]) -> str:
+        """`with_scores` as JSON in one line."""
+        return json.dumps(self.with_scores(scores), ensure_ascii=False, default=str)
+
+    def wrote(self, line: bytes) -> bool:
+        """Whether a line in a file is this row's, whatever its scores are."""
+        try:
+            document = json.loads(line)
+            several = len(self.names) == len(self.items)
+            scores = [document[name] for name in self.names] if several else document[self.names[0]]
+            return line == encoded(self.line(scores))
+        except (ValueError, KeyError, TypeError, IndexError):
+            return False
 
 
 def read_scoring_rows(

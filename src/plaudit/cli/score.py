@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,27 +15,36 @@ import typer
 
 from plaudit.cli import options as o
 from plaudit.cli.loading import load_reward_model, parse_prompt, score_located
-from plaudit.cli.output import advance_bar, complain, line_writer, say, shorten, stderr_console
+from plaudit.cli.output import Advance, advance_bar, complain, say, shorten, stderr_console
+from plaudit.cli.resumable import ResumableLines
 from plaudit.errors import ConfigError, PlauditError
 
 if TYPE_CHECKING:
     from plaudit.cli.rows import ScoringRow
+    from plaudit.formatting import RenderItem
     from plaudit.models.reward_model import RewardModel
     from plaudit.types import Prompt
 
 EPILOG = (
     "[bold]Examples[/]\n"
     "plaudit score --model my-rm rows.jsonl --json > scored.jsonl\n"
+    "plaudit score --model my-rm rows.jsonl --output scored.jsonl\n"
     "plaudit score --model my-rm --prompt 'Why is the sky blue?' --text 'Air.'\n"
     "echo 'A text on its own.' | plaudit score --model my-rm -\n\n"
     "A row has a response (or responses, a list) and a prompt if there is one; a row with chosen and rejected gets "
-    "both scores. Standard input is JSON lines if its first line is a JSON object, else one response a line."
+    "both scores. Standard input is JSON lines if its first line is a JSON object, else one response a line. "
+    "With --output the lines are written as they come, and --resume goes on after the last one."
 )
 
-CHUNK_ROWS = 1024
+CHUNK_RESPONSES = 2048
+CHUNK_CHARACTERS = 4_000_000
+"""What is read, scored and written at a time. Responses to one prompt share it wherever they are in a chunk, so a chunk
+holds many prompts with all their responses. Prompts count for each of their responses: where texts are long, a chunk is
+about a million tokens (60 to 100 MB). A run that is killed loses the scores of one chunk at most."""
 
 
 def score(
+    ctx: typer.Context,
     model: o.RequiredModel,
     file: Annotated[
         str | None,
@@ -53,13 +63,18 @@ def score(
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
     dtype: o.DtypeOption = None,
+    batching: o.Batching = None,
     revision: o.Revision = None,
     trust_remote_code: o.TrustRemoteCode = False,
     overlong: o.OverlongOption = "error",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write JSON lines here.", rich_help_panel=o.OUTPUT),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write JSON lines here, as they come.", rich_help_panel=o.OUTPUT
+        ),
     ] = None,
+    overwrite: o.Overwrite = False,
+    resume: o.Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.", rich_help_panel=o.OUTPUT)] = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
@@ -70,11 +85,13 @@ def score(
         raise ConfigError("--prompt belongs to --text; rows of a file have a prompt column")
     if source is None and (output or prompt_column or response_column):
         raise ConfigError("--output, --prompt-column and --response-column belong to a file or standard input")
+    lines = _lines_of(source, output, overwrite=overwrite, resume=resume)
     loaded = load_reward_model(
         model,
         device=device,
         device_fallback=device_fallback,
         dtype=dtype,
+        batching=batching,
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
@@ -88,7 +105,27 @@ def score(
 
         assert source is not None
         rows = read_scoring_rows(source, prompt_column, response_column)
-        _score_rows(loaded, rows, source, overlong=overlong, output=output, as_json=as_json)
+        if lines is None:
+            _print_rows(loaded, rows, source, overlong=overlong, as_json=as_json)
+        else:
+            options = {"overlong": overlong, "prompt_column": prompt_column, "response_column": response_column}
+            _check_same(lines, facts := _facts(loaded, model, options))
+            with lines.open(facts):
+                _write_rows(loaded, rows, source, lines, overlong=overlong, ctx=ctx)
+            say(f"wrote {lines.count:,} rows to {output}")
+
+
+def _lines_of(source: str | None, output: Path | None, *, overwrite: bool, resume: bool) -> ResumableLines | None:
+    """The file for the results, refused before the model is loaded; None where they are printed."""
+    if resume and source == "-":
+        raise ConfigError(
+            "--resume: standard input cannot be read a second time; write the rows to a FILE and give that"
+        )
+    if output is None:
+        if overwrite or resume:
+            raise ConfigError("--overwrite and --resume belong to --output FILE; give one, or leave them out")
+        return None
+    return ResumableLines(output, resume=resume, overwrite=overwrite)
 
 
 def _source(file: str | None, text: str | None, interactive: bool) -> str | None:
@@ -105,42 +142,108 @@ def _source(file: str | None, text: str | None, interactive: bool) -> str | None
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _score_rows(
-    model: RewardModel, rows: Iterator[ScoringRow], source: str, *, overlong: str, output: Path | None, as_json: bool
-) -> None:
+def _print_rows(model: RewardModel, rows: Iterator[ScoringRow], source: str, *, overlong: str, as_json: bool) -> None:
     count = 0
-    with (
-        line_writer(output) as write,
-        advance_bar("rows", _total(source), results_on_stdout=output is None) as advance,
-    ):
-        for chunk in _chunks(rows, CHUNK_ROWS):
-            items = [item for row in chunk for item in row.items]
-            locations = [row.location for row in chunk for _ in row.items]
-            scores = iter(score_located(model, items, locations, overlong=overlong).tolist())
-            for row in chunk:
-                own = list(itertools.islice(scores, len(row.items)))
-                for line in _lines(row, own, as_json=as_json or output is not None):
-                    write(line)
+    with advance_bar("rows", _total(source), results_on_stdout=True) as advance:
+        for chunk in _chunks(rows):
+            for row, own in zip(chunk, _score(model, chunk, overlong, advance), strict=True):
+                for line in _lines(row, own, as_json=as_json):
+                    print(line)
             count += len(chunk)
-            advance(len(chunk))
+    _warn_of_none(count, source)
+
+
+def _write_rows(
+    model: RewardModel,
+    rows: Iterator[ScoringRow],
+    source: str,
+    lines: ResumableLines,
+    *,
+    overlong: str,
+    ctx: typer.Context,
+) -> None:
+    """One line a row; of a file that is gone on with, those that are there are compared with their rows."""
+    if lines.count:
+        ctx.meta[o.INTERRUPTED] = _how_to_go_on(lines, source)
+        say(f"{lines.count:,} rows are there already")
+    try:
+        with advance_bar("rows", _total(source)) as advance:
+            for chunk in _chunks(rows):
+                there = lines.before(len(chunk))
+                for line, row in zip(there, chunk, strict=False):
+                    if not row.wrote(line):
+                        raise ConfigError(
+                            f"--resume: {row.location} is not the row that {lines.partial} holds in its place; "
+                            f"{OTHERWISE}"
+                        )
+                if len(there) == len(chunk):
+                    advance(len(chunk))
+                    continue
+                # half a chunk is scored as a whole again: what shares a batch changes the last digits
+                scores = _score(model, chunk, overlong, advance)
+                for row, own in islice(zip(chunk, scores, strict=True), len(there), None):
+                    lines.write(row.line(own))
+                lines.flush()
+                ctx.meta[o.INTERRUPTED] = _how_to_go_on(lines, source)
+        if lines.before(1):
+            raise ConfigError(f"--resume: {lines.partial} has more lines than {source} has rows; {OTHERWISE}")
+    except ConfigError:
+        raise
+    except Exception:
+        if lines.count:
+            say(_how_to_go_on(lines, source))
+        raise
+    _warn_of_none(lines.count, source)
+
+
+def _how_to_go_on(lines: ResumableLines, source: str) -> str:
+    resume = "" if source == "-" else "; the same command with --resume goes on from there"
+    return f"{lines.count:,} rows are in {lines.partial}{resume}"
+
+
+def _warn_of_none(count: int, source: str) -> None:
     if not count:
         complain(f"warning: no rows in {'standard input' if source == '-' else source}")
-    if output is not None:
-        say(f"wrote {count:,} rows to {output}")
+
+
+def _score(model: RewardModel, chunk: list[ScoringRow], overlong: str, advance: Advance) -> list[list[float]]:
+    """For each row the scores of its items."""
+    items = [item for row in chunk for item in row.items]
+    locations = [row.location for row in chunk for _ in row.items]
+    share = len(chunk) / len(items)
+    scores = iter(
+        score_located(model, items, locations, overlong=overlong, progress=lambda n: advance(n * share)).tolist()
+    )
+    return [list(islice(scores, len(row.items))) for row in chunk]
 
 
 def _lines(row: ScoringRow, scores: list[float], *, as_json: bool) -> Iterator[str]:
     if as_json:
-        yield json.dumps(row.with_scores(scores), ensure_ascii=False, default=str)
+        yield row.line(scores)
     else:
         for item, score in zip(row.items, scores, strict=True):
             yield f"{score:.4f}\t{shorten(item.response)}"
 
 
-def _chunks(rows: Iterable[ScoringRow], size: int) -> Iterator[list[ScoringRow]]:
-    iterator = iter(rows)
-    while chunk := list(itertools.islice(iterator, size)):
+def _chunks(rows: Iterable[ScoringRow]) -> Iterator[list[ScoringRow]]:
+    """Cuts by the rows alone, so that a run that goes on cuts as the one before it did."""
+    chunk: list[ScoringRow] = []
+    responses = characters = 0
+    for row in rows:
+        size = sum(map(_characters, row.items))
+        full = responses + len(row.items) > CHUNK_RESPONSES or characters + size > CHUNK_CHARACTERS
+        if chunk and full:
+            yield chunk
+            chunk, responses, characters = [], 0, 0
+        chunk.append(row)
+        responses += len(row.items)
+        characters += size
+    if chunk:
         yield chunk
+
+
+def _characters(item: RenderItem) -> int:
+    return sum(len(text if isinstance(text, str) else str(text)) for text in (item.prompt, item.response))
 
 
 def _total(source: str) -> int | None:
@@ -150,6 +253,52 @@ def _total(source: str) -> int | None:
     path = Path(source).expanduser()
     cheap = suffix_of(path) in (".jsonl", ".ndjson", ".parquet")
     return count_rows(path) if cheap and path.is_file() and sys.stderr.isatty() else None
+
+
+# -- going on --------------------------------------------------------------------------------------------------------
+
+OTHERWISE = "give what was given then, or start anew with --overwrite"
+ALIKE = 1e-4
+"""Golden scores so near to each other are those of one model, on this device or another."""
+
+
+def _facts(model: RewardModel, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What decides the scores, the rows apart."""
+    contract = model.contract or model.make_contract()
+    return {
+        "model": name,
+        "rendering": contract.render_hash,
+        "golden": [golden.score for golden in contract.golden],
+        "dtype": model.dtype,
+        **options,
+    }
+
+
+def _check_same(lines: ResumableLines, now: dict[str, Any]) -> None:
+    """Scores of one model only come into one file.
+
+    Raises:
+        ConfigError: the unfinished file was started with something else; names every difference.
+    """
+    then = lines.facts()
+    if then is None:
+        return
+    differ = [
+        f"{name} (was {then.get(name)!r}, now {now[name]!r})"
+        for name in now
+        if name not in ("model", "golden")
+        if then.get(name) != now[name]
+    ]
+    if not _alike(then.get("golden", []), now["golden"]):
+        differ.insert(0, f"model (was {then.get('model')!r}, now {now['model']!r}, which scores otherwise)")
+    if differ:
+        raise ConfigError(f"--resume: {lines.partial} was made with other settings: {', '.join(differ)}; {OTHERWISE}")
+
+
+def _alike(then: list[float], now: list[float]) -> bool:
+    return len(then) == len(now) and all(
+        math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) for a, b in zip(then, now, strict=True)
+    )
 
 
 # -- single texts ----------------------------------------------------------------------------------------------------

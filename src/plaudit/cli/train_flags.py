@@ -37,8 +37,8 @@ SAME_NAME = {
     "model": "max_length truncation layout chat_template dtype attn_implementation revision trust_remote_code "
     "fresh_head device device_fallback device_map quantization",
     "training": "learning_rate head_learning_rate learning_rate_end warmup_ratio warmup_steps weight_decay max_steps "
-    "total_batch_size mixed_precision gradient_checkpointing dropout disable_dropout freeze dataset_num_proc "
-    "eval_strategy eval_steps early_stopping_patience early_stopping_threshold save_steps report_to",
+    "total_batch_size tokens_per_step batching mixed_precision gradient_checkpointing dropout disable_dropout freeze "
+    "dataset_num_proc eval_strategy eval_steps early_stopping_patience early_stopping_threshold save_steps report_to",
 }
 KEYS |= {name: f"{section}.{name}" for section, names in SAME_NAME.items() for name in names.split()}
 KEYS |= {name: name for name in ("seed", "output", "overwrite", "resume", "preflight", "push_to_hub")}

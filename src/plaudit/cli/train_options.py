@@ -95,6 +95,10 @@ TotalBatchSize = Annotated[
     int | None,
     option("--total-batch-size", panel=TRAINING, metavar="N", min=1, help="Pairs in a step over all devices, instead."),
 ]
+TokensPerStep = Annotated[
+    int | None,
+    option("--tokens-per-step", panel=TRAINING, metavar="N", min=1, help="Tokens in a step over all devices, instead."),
+]
 MixedPrecision = Annotated[
     Precision | None,
     option("--mixed-precision", panel=TRAINING, metavar="KIND", help="Of the products: no, bf16, fp16."),
@@ -177,10 +181,6 @@ DryRun = Annotated[bool, option("--dry-run", panel=RUN, help="Show what would ha
 Output = Annotated[
     Path | None, option("--output", "-o", panel=OUTPUT, metavar="DIR", help="Folder for the reward model.")
 ]
-Overwrite = Annotated[
-    bool, option("--overwrite", panel=OUTPUT, help="Replace what is there, once the new one is ready.")
-]
-Resume = Annotated[bool, option("--resume", panel=OUTPUT, help="Go on with an interrupted run.")]
 PushToHub = Annotated[
     str | None,
     option("--push-to-hub", panel=OUTPUT, metavar="OWNER/NAME", help="Publish the finished folder on the Hub."),

@@ -7,17 +7,23 @@ import math
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from plaudit.engine.attention import switch_off, switch_on
+from plaudit.engine.batcher import Batcher
+from plaudit.engine.check import self_check
+from plaudit.engine.last_layer import read_last_layer
+from plaudit.engine.linear import fast_linears
+from plaudit.engine.norms import fast_norms
+from plaudit.engine.support import Support, packing_support
 from plaudit.errors import ConfigError, ContractError, ModelError, RenderError, ScoreError
 from plaudit.files import atomic_folder
 from plaudit.formatting import Rendered, Renderer, RenderItem, RenderSpec, TooLongError, default_spec
-from plaudit.models.batch import padded_inputs, plan_padded
 from plaudit.models.build import (
     EMBEDDED_ID,
     load_model,
@@ -27,7 +33,7 @@ from plaudit.models.build import (
 )
 from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenCheck, GoldenExample, ScoringContract, tolerance
 from plaudit.models.device import resolve_device
-from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.heads import install_reward_head, pools_first_token, reads_last_token
 from plaudit.models.lora import save_adapter
 from plaudit.models.saved import check_plain_transformers, find_contract
 from plaudit.types import Comparison, Prompt, RankedResponse, Response
@@ -40,7 +46,9 @@ __all__ = ["RewardModel"]
 logger = logging.getLogger(__name__)
 
 SCORING_ROWS = 32
-SCORING_TOKENS = 8192
+SCORING_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
+"""Tokens of a batch, padding included, by kind of device."""
+BATCHING = ("auto", "packed", "padded")
 MODEL_FILES = (
     "config.json",
     "generation_config.json",
@@ -68,6 +76,11 @@ class RewardModel:
         device: where it runs; None leaves the model where it is.
         base_model: what it was trained from, for the record.
         adapter: the `PeftModel` around ``model``, where it carries one: then only adapter and head are saved.
+        batching: ``auto``: prompts are computed once and nothing is padded where the architecture allows it;
+            ``packed``: an error where it does not; ``padded``: plain padded batches.
+
+    Attributes:
+        support: the path that batches take, and why.
     """
 
     def __init__(
@@ -79,6 +92,7 @@ class RewardModel:
         device: torch.device | None = None,
         base_model: str = "",
         adapter: PeftModel | None = None,
+        batching: str = "auto",
     ) -> None:
         install_reward_head(model)
         self.quantization = _quantization_of(model)
@@ -91,6 +105,28 @@ class RewardModel:
         self.adapter = adapter
         self.contract: ScoringContract | None = None
         self.folder: Path | None = None
+        self.support = self._choose_path(batching)
+        self._checked = self.support.path == "padded"
+
+    def _choose_path(self, batching: str) -> Support:
+        if batching not in BATCHING:
+            raise ConfigError(f"batching: expected one of {', '.join(BATCHING)}, got {batching!r}")
+        support = packing_support(self.model)
+        if batching == "padded":
+            switch_off(self.model)
+            return Support("padded", "as asked")
+        if support.path == "padded":
+            if batching == "packed":
+                raise ConfigError(f"batching packed: {type(self.model).__name__} cannot, {support.reason}; use auto")
+            logger.info("%s", support.line)
+        else:
+            switch_on(self.model)
+            fast_linears(self.model)
+            fast_norms(self.model)
+            causal = support.path == "shared"
+            if causal or pools_first_token(self.model):
+                read_last_layer(self.model, causal=causal)
+        return support
 
     @property
     def spec(self) -> RenderSpec:
@@ -122,6 +158,7 @@ class RewardModel:
         revision: str | None = None,
         trust_remote_code: bool = False,
         max_length: int | None = None,
+        batching: str = "auto",
         check: bool = True,
     ) -> RewardModel:
         """Loads a reward model from a folder or the Hub and checks its contract.
@@ -138,6 +175,7 @@ class RewardModel:
             attn_implementation, revision, trust_remote_code: as in transformers.
             max_length: the length limit of a model without a contract (default: what model and tokenizer take, at
                 most 4096).
+            batching: as in the constructor.
             check: re-render and re-score the golden inputs (milliseconds for a small model).
 
         Raises:
@@ -184,6 +222,7 @@ class RewardModel:
             device=target,
             base_model=contract.base_model if contract else str(name),
             adapter=loaded.adapter,
+            batching=batching,
         )
         model.contract, model.folder = contract, path
         if check and contract is not None:
@@ -268,6 +307,7 @@ class RewardModel:
         install_reward_head(self.model)
         self.model.eval()
         self.adapter = None
+        self._checked = self.support.path == "padded"
         after = self.make_contract()
         pairs = zip(before.golden, after.golden, strict=True)
         change = max(abs(a.score - b.score) / max(1.0, abs(a.score)) for a, b in pairs)
@@ -406,16 +446,23 @@ class RewardModel:
         same = list(places.values())
         scores = np.empty(len(texts), dtype=np.float32)
         self.model.eval()
-        pad = self.tokenizer.pad_token_id
-        lengths = [len(texts[indices[0]].input_ids) for indices in same]
-        for batch in plan_padded(lengths, rows=[1] * len(same), max_rows=SCORING_ROWS, max_tokens=SCORING_TOKENS):
-            inputs = padded_inputs(
-                [texts[same[i][0]] for i in batch],
-                pad_token_id=pad if pad is not None else 0,
-                last_token=reads_last_token(self.model),
-                token_types="token_type_ids" in self.tokenizer.model_input_names,
-            )
-            rewards = self.model(**{name: tensor.to(self.device) for name, tensor in inputs.items()}).logits
+        if texts and not self._checked:
+            self_check(self._rewards, self.batcher, texts, dtype=self.dtype)
+            self._checked = True
+        ids = [texts[indices[0]].input_ids for indices in same]
+        budget = SCORING_TOKENS[self.device.type]
+        waiting = self.batcher.plan_texts(ids, max_tokens=budget, max_rows=SCORING_ROWS)[::-1]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                rewards = self._rewards(self.batcher.inputs([texts[same[i][0]] for i in batch]))
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                torch.cuda.empty_cache()
+                waiting += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+                logger.warning("out of memory at %d texts a batch: going on with half as many", len(batch))
+                continue
             for i, reward in zip(batch, rewards.squeeze(-1).float().cpu().numpy(), strict=True):
                 scores[same[i]] = reward
                 if progress is not None:
@@ -428,6 +475,23 @@ class RewardModel:
                 int(bad[0]),
             )
         return scores
+
+    @property
+    def batcher(self) -> Batcher:
+        """Makes this model's inputs."""
+        pad = self.tokenizer.pad_token_id
+        return Batcher(
+            path=self.support.path,
+            last_token=reads_last_token(self.model),
+            token_types="token_type_ids" in self.tokenizer.model_input_names,
+            pad_token_id=pad if pad is not None else 0,
+            first_position=self.support.first_position,
+        )
+
+    def _rewards(self, inputs: dict[str, Any]) -> torch.Tensor:
+        given = {name: x.to(self.device) if isinstance(x, torch.Tensor) else x for name, x in inputs.items()}
+        rewards: torch.Tensor = self.model(**given).logits
+        return rewards
 
     def predict(self, prompt: Prompt, response: Response) -> float:
         """The raw score of one response; ``prompt=None`` scores a bare text."""

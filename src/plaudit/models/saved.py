@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from plaudit.engine.padded import padded_inputs
 from plaudit.errors import ModelError
 from plaudit.formatting import Rendered
-from plaudit.models.batch import padded_inputs
 from plaudit.models.build import quiet_transformers, resolve_name, whole_weights
 from plaudit.models.contract import CONTRACT_FILE, GoldenCheck, ScoringContract, tolerance
 from plaudit.models.lora import find_adapter, quiet_peft

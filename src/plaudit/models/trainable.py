@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["freeze_layers", "set_dropout", "train_again"]
 
-_ATTENTION_DROPOUT = ("attention_dropout", "dropout_prob")  # plain numbers of attention layers without a module
-
 
 def set_dropout(network: PreTrainedModel, probability: float) -> None:
     """Sets every dropout of a network but those in front of adapters, which have an option of their own.
@@ -37,8 +35,8 @@ def set_dropout(network: PreTrainedModel, probability: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = probability
             changed += 1
-        for name in _ATTENTION_DROPOUT:
-            if isinstance(getattr(module, name, None), float):
+        for name, value in list(vars(module).items()):  # plain numbers, where a layer has no module for it
+            if "dropout" in name and isinstance(value, float):
                 setattr(module, name, probability)
                 changed += 1
     if probability > 0 and not changed:

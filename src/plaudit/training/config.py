@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from plaudit.data import Columns
 from plaudit.errors import ConfigError
 from plaudit.registry import suggest
-from plaudit.training.layers import lay_over, read_layer
+from plaudit.training.layers import STEP_IN_PAIRS, lay_over, read_layer
 from plaudit.training.presets import load_preset
 from plaudit.training.reporters import check_reporters
 
@@ -36,6 +36,8 @@ _POSITIVE = {
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
     "total_batch_size",
+    "tokens_per_step",
+    "micro_batch_tokens",
     "early_stopping_patience",
     "max_length",
 }
@@ -185,6 +187,7 @@ class TrainConfig(_Section):
         values = {name: _yaml_value(name, v) for name, v in value.items()}
         for name, v in values.items():
             _check_value(name, v, known[name])
+        _check_step(values)
         return values
 
     @model_validator(mode="after")
@@ -223,6 +226,18 @@ def _check_contradictions(training: dict[str, Any]) -> None:
     if training.get("save_steps") and training.get("save_strategy", "steps") != "steps":
         raise ValueError(
             f"training.save_steps has no effect with save_strategy {training['save_strategy']!r}; leave one out"
+        )
+
+
+def _check_step(training: dict[str, Any]) -> None:
+    """A step's size is given in tokens or in pairs. (A `RewardConfig` holds every field, chosen or not.)"""
+    pairs = [name for name in STEP_IN_PAIRS if training.get(name) is not None]
+    if training.get("tokens_per_step") is not None and pairs:
+        flags = {"per_device_train_batch_size": "batch-size", "gradient_accumulation_steps": "gradient-accumulation"}
+        flag = flags.get(pairs[0], pairs[0].replace("_", "-"))
+        raise ValueError(
+            f"training.tokens_per_step (--tokens-per-step) says how large a step is, in tokens; leave "
+            f"training.{pairs[0]} (--{flag}) out, or give it alone"
         )
 
 

@@ -26,13 +26,14 @@ class RunningCounts:
         labels: torch.Tensor,
         losses: torch.Tensor,
         counted: torch.Tensor,
-        mask: torch.Tensor,
+        lengths: torch.Tensor,
     ) -> None:
+        """Adds M examples: ``rewards, labels, lengths: (M, K)``, ``losses, counted: (M,)``."""
         wide = torch.float32 if rewards.device.type == "mps" else torch.float64
         rewards, losses = rewards.to(wide), losses.to(wide)  # before squaring: the spread of a few equal rewards is 0
         best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
         chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
-        lengths = mask.sum(dim=1).view(labels.shape[1], labels.shape[0]).T.to(rewards.dtype)  # [M, K], as the rewards
+        lengths = lengths.to(rewards.dtype)
         length_gap = (lengths.gather(1, best) - lengths.gather(1, worst))[:, 0] * counted
         gap = (chosen - rejected) * counted
         infinity = torch.where(counted > 0, 0.0, torch.inf)
@@ -41,7 +42,7 @@ class RunningCounts:
             "correct": ((chosen > rejected) * counted).sum(),
             "ties": ((chosen == rejected) * counted).sum(),
             "loss": (losses * counted).sum(),
-            "tokens": mask.sum() * (counted.sum() > 0),
+            "tokens": (lengths * counted[:, None]).sum(),
             "reward_gap_squares": gap.square().sum(),
             "length_gap_sum": length_gap.sum(),
             "length_gap_squares": length_gap.square().sum(),

@@ -12,18 +12,22 @@ import yaml
 
 from plaudit.errors import ConfigError
 
-__all__ = ["lay_over", "read_layer"]
+__all__ = ["STEP_IN_PAIRS", "lay_over", "read_layer"]
 
 SECTIONS = ("data", "model", "lora", "training")
 
 SHORT = {"data": "source", "model": "name"}
 """Sections that may be given as a text: the field that it fills."""
 
+STEP_IN_PAIRS = ("per_device_train_batch_size", "gradient_accumulation_steps", "total_batch_size")
+"""Fields of ``training`` that say how large a step is in pairs, where ``tokens_per_step`` says it in tokens."""
+
 RIVALS = (
     {"warmup_ratio", "warmup_steps"},
     {"mixed_precision", "bf16", "fp16"},
     {"total_batch_size", "gradient_accumulation_steps"},
     {"dropout", "disable_dropout"},
+    *({"tokens_per_step", pairs} for pairs in STEP_IN_PAIRS),
 )
 """Fields of ``training`` that say the same in other words: where an upper layer gives one, the others below go."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import BitsAndBytesConfig
 
-__all__ = ["check_start", "go_on_from", "name_of", "open_model", "set_trainable", "spec_from"]
+__all__ = ["batching_for", "check_start", "go_on_from", "name_of", "open_model", "set_trainable", "spec_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,23 @@ def name_of(model: Any, *, whole: bool = False) -> str:
             str(model) if isinstance(model, (str, Path)) else str(getattr(model.config, "_name_or_path", "") or "model")
         )
     return name if whole else name.rstrip("/").split("/")[-1]
+
+
+def batching_for(args: RewardConfig, data_collator: Any) -> str:
+    """The batching of a run: a collator of the user's, ``pad_to_multiple_of`` and NEFTune (whose noise is scaled by the
+    length of a row) mean padded batches.
+
+    Raises:
+        ConfigError: packed batches are asked for beside one of these.
+    """
+    reasons = ((data_collator, "a data_collator"), (args.pad_to_multiple_of, "pad_to_multiple_of"))
+    for given, name in (*reasons, (args.neftune_noise_alpha, "neftune_noise_alpha")):
+        if given is not None and args.batching != "padded":
+            if args.batching == "packed":
+                raise ConfigError(f"batching packed: {name} means padded batches; leave one of the two out")
+            logger.info("batches: padded, because %s is given", name)
+            return "padded"
+    return args.batching
 
 
 def open_model(

@@ -25,7 +25,7 @@ __all__ = ["RenderReport", "RenderedData", "render_dataset"]
 logger = logging.getLogger(__name__)
 
 OK, TOO_LONG, IDENTICAL = 0, 1, 2
-RENDERED_COLUMNS = ("input_ids", "type_boundary", "labels", "margin", "weight", "length", "cut")
+RENDERED_COLUMNS = ("input_ids", "type_boundary", "labels", "margin", "weight", "length", "tokens", "cut")
 
 
 @dataclass
@@ -109,6 +109,7 @@ class _RenderRows:
                 example.margin,
                 example.weight,
                 max((len(text.input_ids) for text in kept), default=0),
+                sum(len(text.input_ids) for text in kept),
                 max((text.cut for text in kept), default=0),
                 status,
             )
@@ -177,7 +178,7 @@ def render_dataset(
 
     Returns:
         Rows with ``input_ids`` (K id lists), ``type_boundary`` (K ints, -1 none), ``labels``, ``margin``, ``weight``,
-        ``length`` (longest text) and ``cut`` (prompt tokens lost).
+        ``length`` (longest text), ``tokens`` (of all texts) and ``cut`` (prompt tokens lost).
 
     Raises:
         RowError: a malformed row, with its place.
@@ -238,6 +239,7 @@ def _features() -> Any:
             "margin": Value("float32"),
             "weight": Value("float32"),
             "length": Value("int32"),
+            "tokens": Value("int32"),
             "cut": Value("int32"),
             "status": Value("int8"),
         }
@@ -254,7 +256,7 @@ def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder) -> RenderedDat
         identical=int((status == IDENTICAL).sum()),
         cut=int((mapped.data.column("cut").to_numpy()[kept] > 0).sum()),
         longest=int(mapped.data.column("length").to_numpy()[kept].max(initial=0)),
-        tokens=_count_tokens(mapped, status),
+        tokens=int(mapped.data.column("tokens").to_numpy()[kept].sum(dtype="int64")),
     )
     if not len(kept):
         raise DataError(
@@ -263,15 +265,3 @@ def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder) -> RenderedDat
         )
     rows = mapped.remove_columns("status")
     return RenderedData(rows if len(kept) == len(status) else rows.select(kept), report, folder)
-
-
-def _count_tokens(mapped: Dataset, status: np.ndarray) -> int:
-    import pyarrow.compute as pc
-
-    total, start = 0, 0
-    for chunk in mapped.data.column("input_ids").chunks:  # chunk by chunk: the column stays on disk
-        keep = status[start : start + len(chunk)] == OK
-        lengths = pc.list_value_length(pc.list_flatten(chunk.filter(keep))).to_numpy(zero_copy_only=False)
-        total += int(lengths.sum())
-        start += len(chunk)
-    return total

@@ -16,6 +16,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import SchedulerType, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -23,6 +24,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from plaudit.errors import ModelError
 from plaudit.models.device import resolve_device
 from plaudit.training.config import TrainConfig
+from plaudit.training.prepare import RenderReport
 from plaudit.training.reward_config import RewardConfig
 from plaudit.training.setup import RunData, Setup, load_data, set_up
 from plaudit.training.trainer import RewardTrainer
@@ -31,6 +33,9 @@ __all__ = ["DryRun", "dry_run", "preflight"]
 
 MEASURED_STEPS = 5
 """The first holds the longest pairs, for the memory; the others are drawn at random, for the time."""
+
+STREAM_SAMPLE = 256
+"""Pairs of a stream that are looked at where nobody knows how many tokens one has."""
 
 PREFLIGHT_PAIRS = 32
 PREFLIGHT_STEPS = 80
@@ -46,7 +51,8 @@ class DryRun:
         pairs, held_out: training and held-out pairs, after rendering; of a stream nobody knows how many (None).
         cut, left_out: training pairs that lose prompt tokens, and those that are too long.
         tokens: of one epoch.
-        pairs_per_step: in an optimizer step, over all devices.
+        pairs_per_step: in an optimizer step, over all devices; with ``tokens_per_step`` on average.
+        tokens_per_step: where a step's size is given in tokens.
         steps: optimizer steps of the whole run.
         trainable, parameters: how many are trained, of how many.
         measured_steps, tokens_per_second, seconds_per_step: what was measured.
@@ -63,6 +69,7 @@ class DryRun:
     left_out: int | None
     tokens: int | None
     pairs_per_step: int
+    tokens_per_step: int | None
     steps: int
     trainable: int
     parameters: int
@@ -86,9 +93,12 @@ class DryRun:
             pairs = f"{self.pairs:,} to train on, {self.held_out:,} held out, {self.cut:,} cut at the prompt, "
             pairs += f"{self.left_out:,} left out"
             epoch = f", {self.tokens:,} tokens an epoch"
+        size = f"{self.pairs_per_step:,} pairs"
+        if self.tokens_per_step is not None:
+            size = f"about {self.tokens_per_step:,} tokens ({size})"
         return [
             f"pairs            {pairs}",
-            f"steps            {self.steps:,} of {self.pairs_per_step:,} pairs{epoch}",
+            f"steps            {self.steps:,} of {size}{epoch}",
             f"parameters       {self.trainable:,} trained of {self.parameters:,} "
             f"({self.trainable / self.parameters:.1%}); saved: about {_size(self.saved_bytes)}",
             f"speed            {self.tokens_per_second:,.0f} tokens/s, {self.seconds_per_step:.2f} s a step "
@@ -113,11 +123,12 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
         args = _throw_away(setup.args, folder, steps=MEASURED_STEPS)
         clock = _Clock()
         trainer = _trainer(setup, args, data, [clock])
+        say(trainer.reward_model.support.line)
         report = trainer.render_reports["train"]
-        per_step = trainer.args.per_device_train_batch_size * trainer.args.world_size
         streamed = not isinstance(trainer.train_dataset, datasets.Dataset)
+        per_step = _pairs_per_step(trainer, streamed=streamed)
         if not streamed:
-            trainer.train_dataset = _longest_first(trainer.train_dataset, per_step, args.seed)
+            trainer.train_dataset = _longest_first(trainer.train_dataset, per_step, setup.args)
             for line in report.lines("training", setup.spec.max_length):
                 say(line)
         say(f"measuring {MEASURED_STEPS} steps on {device}")
@@ -125,7 +136,7 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
         trainer.train()
     network = trainer.reward_model.model
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    steps = _steps(setup.args, report.kept, per_step)
+    steps = _steps(setup.args, report, per_step)
     seconds, tokens = clock.measured()
     rate = tokens / seconds
     epochs = 1.0 if streamed else steps * per_step / report.kept
@@ -139,7 +150,8 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
         cut=None if streamed else report.cut,
         left_out=None if streamed else report.too_long + report.identical,
         tokens=None if streamed else report.tokens,
-        pairs_per_step=per_step,
+        pairs_per_step=round(per_step),
+        tokens_per_step=setup.args.tokens_per_step,
         steps=steps,
         trainable=trainable,
         parameters=sum(p.numel() for p in network.parameters()),
@@ -222,11 +234,41 @@ def _trainer(setup: Setup, args: RewardConfig, data: RunData, callbacks: list[Tr
     )
 
 
-def _longest_first(rows: datasets.Dataset, per_step: int, seed: int) -> datasets.Dataset:
-    order = np.argsort(np.asarray(rows["length"][:]), kind="stable")[::-1]
-    random = np.random.default_rng(seed).permutation(len(rows))
-    wanted = MEASURED_STEPS * per_step
-    return rows.select([*order[:per_step].tolist(), *np.resize(random, max(wanted - per_step, 1)).tolist()])
+def _pairs_per_step(trainer: RewardTrainer, *, streamed: bool) -> float:
+    """Pairs in an optimizer step, over all devices; on average, where its size is given in tokens."""
+    args: Any = trainer.args
+    if args.tokens_per_step is None:
+        return float(args.per_device_train_batch_size * args.world_size)
+    if streamed:
+        few = [row["tokens"] for row in trainer.train_dataset.take(STREAM_SAMPLE)]  # type: ignore[union-attr]
+        return float(args.tokens_per_step / np.mean(few))
+    report = trainer.render_reports["train"]
+    return report.kept / _token_steps(args, report)
+
+
+def _token_steps(args: Any, report: RenderReport) -> int:
+    """Steps of one pass over the pairs, where their size is given in tokens."""
+    return max(1, report.tokens // int(args.tokens_per_step))
+
+
+def _longest_first(rows: datasets.Dataset, per_step: float, args: Any) -> datasets.Dataset:
+    """The longest pairs for one step, and others for the rest of those that are measured."""
+    longest = np.argsort(np.asarray(rows["length"][:]), kind="stable")[::-1]
+    random = np.random.default_rng(args.seed).permutation(len(rows))
+    if args.tokens_per_step is None:
+        size = int(per_step)
+        others = np.resize(random, (MEASURED_STEPS - 1) * size)
+        return rows.select([*longest[:size].tolist(), *others.tolist()])
+    tokens = np.asarray(rows["tokens"][:], dtype=np.int64)
+    first = _until(tokens, longest, args.tokens_per_step)
+    wanted = MEASURED_STEPS * args.tokens_per_step - int(tokens[first].sum())
+    others = _until(tokens, np.tile(random, max(wanted, 0) // int(tokens.sum()) + 1), wanted)
+    return rows.select([*first.tolist(), *others.tolist()])
+
+
+def _until(tokens: npt.NDArray[np.int64], order: npt.NDArray[np.int64], wanted: int) -> npt.NDArray[np.int64]:
+    """The first of some rows, as many as have so many tokens; all where they have fewer."""
+    return order[: 1 + int(np.searchsorted(tokens[order].cumsum(), wanted))]
 
 
 def _few(train: Any) -> Any:
@@ -241,10 +283,14 @@ def _few(train: Any) -> Any:
     return train.select(list(seen.values()))
 
 
-def _steps(args: Any, pairs: int, per_step: int) -> int:
+def _steps(args: Any, report: RenderReport, per_step: float) -> int:
     if args.max_steps > 0:
         return int(args.max_steps)
-    per_epoch = pairs // per_step if args.dataloader_drop_last else -(-pairs // per_step)
+    if args.tokens_per_step is not None:
+        per_epoch = _token_steps(args, report)
+    else:
+        size = int(per_step)
+        per_epoch = report.kept // size if args.dataloader_drop_last else -(-report.kept // size)
     return math.ceil(per_epoch * float(args.num_train_epochs))
 
 

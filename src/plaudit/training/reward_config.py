@@ -26,6 +26,11 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         layout: how rows become text; ``mixed`` is what TRL does. ``auto`` suits the tokenizer.
         truncation: ``drop`` leaves over-long pairs out, as TRL does; ``keep-response`` cuts the prompt instead.
         separator: between prompt and response where rows are plain strings; TRL puts none.
+        batching: ``auto``: prompts are computed once and nothing is padded, where the architecture allows it;
+            ``packed``: an error where it does not; ``padded``: plain padded batches. The gradients are the same.
+        tokens_per_step: an optimizer step is about so many tokens (of all texts, over all devices) instead of a number
+            of pairs; their order stays random.
+        micro_batch_tokens: the most tokens in a micro-batch. Default: what suits a CPU, or fits into the GPU's memory.
         total_batch_size: pairs in an optimizer step over all devices, instead of ``gradient_accumulation_steps``, which
             follows from it (``per_device_train_batch_size`` becomes the largest divisor that is not above it).
         head_learning_rate: peak rate of the head and of a pooler in front of it, instead of ``learning_rate``.
@@ -40,6 +45,9 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
     layout: str = field(default="mixed", metadata={"help": "How rows become text: mixed, auto, chat, text, pair."})
     truncation: str = field(default="drop", metadata={"help": "Over-long pairs: drop, or keep-response."})
     separator: str = field(default="", metadata={"help": "Between a plain prompt and its response."})
+    batching: str = field(default="auto", metadata={"help": "auto, packed or padded."})
+    tokens_per_step: int | None = field(default=None, metadata={"help": "Tokens in a step over all devices."})
+    micro_batch_tokens: int | None = field(default=None, metadata={"help": "The most tokens in a micro-batch."})
     total_batch_size: int | None = field(default=None, metadata={"help": "Pairs in a step over all devices."})
     head_learning_rate: float | None = field(default=None, metadata={"help": "Peak learning rate of the head."})
     learning_rate_end: float | None = field(default=None, metadata={"help": "What the learning rate falls to."})
@@ -53,6 +61,16 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
             self.activation_checkpointing = self.gradient_checkpointing
         if self.head_learning_rate is not None and not self.head_learning_rate > 0:
             raise ConfigError(f"head_learning_rate: expected a number above 0, got {self.head_learning_rate}")
+        if self.batching not in ("auto", "packed", "padded"):
+            raise ConfigError(f"batching: expected auto, packed or padded, got {self.batching!r}")
+        for name in ("tokens_per_step", "micro_batch_tokens"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value > 0):
+                raise ConfigError(f"{name}: expected a whole number above 0, got {value!r}")
+        if self.tokens_per_step is not None and (self.total_batch_size or self.gradient_accumulation_steps != 1):
+            raise ConfigError(
+                "tokens_per_step says how large a step is; leave out total_batch_size and gradient_accumulation_steps"
+            )
         if self._schedule() == "constant" and self.warmup_steps:
             raise ConfigError("warmup_steps has no effect with the schedule 'constant'; use constant_with_warmup")
         self._fold_end_rate()

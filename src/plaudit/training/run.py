@@ -25,6 +25,7 @@ from plaudit.models.hub import check_hub_access, push_folder
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.config import TrainConfig, make_config
 from plaudit.training.interrupt import stop_on_signals
+from plaudit.training.layers import STEP_IN_PAIRS
 from plaudit.training.output import clean_up, last_checkpoint, prepare_output, run_folder, save_artifact
 from plaudit.training.plots import plot_training
 from plaudit.training.rehearsal import preflight
@@ -188,6 +189,8 @@ def _run_on(
         render_spec=setup.spec,
     )
     trainer.base_model = trainer.reward_model.base_model = config.model.name
+    say(trainer.reward_model.support.line)
+    setup.settings["batching"] = trainer.reward_model.support.path
     if hooks.compute_metrics is not None and trainer.eval_dataset is None:
         raise ConfigError("compute_metrics has no effect without evaluation; hold pairs out and set eval_strategy")
     for name, rendering in trainer.render_reports.items():
@@ -239,7 +242,8 @@ def _finish(
         notes.append(f"the adapter was merged into the weights; the golden scores changed by {change:.1e} at most")
         say(notes[-1])
     plain: dict[str, Any] = args.to_dict()  # type: ignore[no-untyped-call]
-    private = ("output_dir", "seed", "use_cpu")
+    private = {"output_dir", "seed", "use_cpu"}
+    private |= set(STEP_IN_PAIRS) if setup.args.tokens_per_step is not None else set()
     effective = {name: plain[name] for name in reward_config_fields() if name in setup.chosen and name not in private}
     facts = {**data.facts, "notes": notes}
     plot_training(trainer.state.log_history, run_folder(config), best_step=trainer.state.best_global_step)

@@ -21,7 +21,7 @@ ONCE = {"overwrite", "resume", "preflight", "push_to_hub", "hub_private"}
 
 START = "run_start.json"
 FREE = {"report_to", "logging_steps", "save_steps", "save_strategy", "save_total_limit", "disable_tqdm"}
-FREE |= {"dataloader_num_workers", "dataset_num_proc"}
+FREE |= {"dataloader_num_workers", "dataset_num_proc", "batching", "micro_batch_tokens"}
 """Fields of ``training`` that do not change what is learnt; device and fallback of the model neither."""
 
 

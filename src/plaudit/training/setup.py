@@ -22,6 +22,7 @@ from plaudit.models.reward_model import RewardModel
 from plaudit.models.saved import find_contract
 from plaudit.training.config import TrainConfig
 from plaudit.training.defaults import default_attention, default_max_length, default_training
+from plaudit.training.layers import STEP_IN_PAIRS
 from plaudit.training.opening import check_start, go_on_from
 from plaudit.training.output import run_folder
 from plaudit.training.reward_config import RewardConfig
@@ -45,6 +46,8 @@ _SHOWN = (
     "max_steps",
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
+    "tokens_per_step",
+    "micro_batch_tokens",
     "warmup_steps",
     "weight_decay",
     "lr_scheduler_type",
@@ -301,7 +304,9 @@ def _training_args(
             torch.cuda.set_device(device)
         if "LOCAL_RANK" not in os.environ:
             args._n_gpu = 1
-    shown = {name: getattr(args, name) for name in _SHOWN if not (name == "max_steps" and args.max_steps < 0)}
+    hidden = {"max_steps"} if args.max_steps < 0 else set()
+    hidden |= set(STEP_IN_PAIRS) if args.tokens_per_step is not None else set()
+    shown = {name: getattr(args, name) for name in _SHOWN if name not in hidden}
     settings = {name: str(getattr(v, "value", v)) for name, v in shown.items() if v not in (None, False, 0.0)}
     if 0 < args.warmup_steps < 1:
         settings["warmup_steps"] = f"{args.warmup_steps:.0%} of the steps"

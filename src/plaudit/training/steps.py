@@ -7,20 +7,34 @@ step changes the gradient. Knows nothing about models or losses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
+from plaudit.engine.batcher import Batcher
 from plaudit.formatting import Rendered
-from plaudit.models.batch import padded_inputs, plan_padded
 
-__all__ = ["Features", "StepCollator", "StepDataset", "StepLoader", "StepSampler"]
+__all__ = [
+    "Features",
+    "StepCollator",
+    "StepDataset",
+    "StepFeatures",
+    "StepLoader",
+    "StepSampler",
+    "TokenSteps",
+    "cut_by_tokens",
+    "even_shares",
+    "response_major",
+]
 
 Key = tuple[int, bool]
 Features = dict[str, Any]
 """One rendered example: ``input_ids`` K id lists, ``type_boundary`` K ints (-1: none), ``labels`` K floats, ``margin``,
-``weight``, and ``counted`` (False for a stand-in that only keeps ranks in step)."""
+``weight``, ``tokens`` (of all texts), and ``counted`` (False for a stand-in that only keeps ranks in step)."""
 
 
 class StepSampler(Sampler[list[Key]]):
@@ -30,8 +44,9 @@ class StepSampler(Sampler[list[Key]]):
     short last step is empty gets one example that does not count.
 
     Args:
-        size: number of examples.
+        tokens: of each example, all its texts together: what a rank's work is measured by.
         per_step: examples in an optimizer step, over all ranks.
+        tokens_per_step: instead: about so many tokens in each; every epoch then has equally many steps.
         rank, world: this process among how many.
         seed: None keeps the order of the data (or ``order``).
         order: a fixed order of indices, for evaluation.
@@ -40,16 +55,18 @@ class StepSampler(Sampler[list[Key]]):
 
     def __init__(
         self,
-        size: int,
+        tokens: npt.NDArray[np.integer[Any]],
         per_step: int,
         *,
+        tokens_per_step: int | None = None,
         rank: int = 0,
         world: int = 1,
         seed: int | None = None,
         order: Sequence[int] | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.size, self.per_step, self.rank, self.world = size, per_step, rank, world
+        self.tokens, self.per_step, self.tokens_per_step = tokens, per_step, tokens_per_step
+        self.size, self.rank, self.world = len(tokens), rank, world
         self.seed, self.order, self.drop_last = seed, order, drop_last
         self.epoch = 0
 
@@ -63,18 +80,48 @@ class StepSampler(Sampler[list[Key]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
+        if self.tokens_per_step is not None:
+            return max(1, int(self.tokens.sum()) // self.tokens_per_step)
         return self.size // self.per_step if self.drop_last else -(-self.size // self.per_step)
 
     def __iter__(self) -> Iterator[list[Key]]:
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed + self.epoch)
-            order: Sequence[int] = torch.randperm(self.size, generator=generator).tolist()
+            order = torch.randperm(self.size, generator=generator).numpy()
         else:
-            order = self.order if self.order is not None else range(self.size)
-        for step in range(len(self)):
-            chunk = order[step * self.per_step : (step + 1) * self.per_step]
-            share = [(index, True) for index in chunk[self.rank :: self.world]]
-            yield share or [(chunk[0], False)]
+            order = np.asarray(self.order if self.order is not None else range(self.size))
+        if self.tokens_per_step is not None:
+            chunks = cut_by_tokens(self.tokens[order], len(self))
+        else:
+            chunks = [slice(step * self.per_step, (step + 1) * self.per_step) for step in range(len(self))]
+        for chunk in chunks:
+            step = order[chunk].tolist()
+            share = even_shares(self.tokens[step].tolist(), self.world)[self.rank]
+            yield [(step[place], True) for place in share] or [(step[0], False)]
+
+
+def cut_by_tokens(tokens: npt.NDArray[np.integer[Any]], steps: int) -> list[slice]:
+    """Cuts items, in their order, into steps of about equally many tokens; none is empty where no item is larger than
+    the mean of a step. Linear time."""
+    ends = tokens.cumsum()
+    middles = ends - tokens / 2
+    bounds = np.searchsorted(middles, np.arange(1, steps) * (ends[-1] / steps))
+    edges = [0, *bounds.tolist(), len(tokens)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def even_shares(tokens: Sequence[int], world: int) -> list[list[int]]:
+    """Gives the items of a step to ranks, the largest first and always to the rank with the least so far (Graham 1969);
+    each share in the order of the items."""
+    if world == 1:
+        return [list(range(len(tokens)))]
+    shares: list[list[int]] = [[] for _ in range(world)]
+    loads = [0] * world
+    for item in sorted(range(len(tokens)), key=lambda item: -tokens[item]):
+        rank = loads.index(min(loads))
+        shares[rank].append(item)
+        loads[rank] += tokens[item]
+    return [sorted(share) for share in shares]
 
 
 class StepDataset(Dataset[Features]):
@@ -91,6 +138,34 @@ class StepDataset(Dataset[Features]):
         return {**self.rows[index], "counted": counted}
 
 
+class TokenSteps(IterableDataset[list[Features]]):
+    """A stream of examples as a stream of steps of at most ``tokens_per_step`` tokens (a larger example goes alone).
+
+    Args:
+        rows: yields rendered examples with ``tokens``.
+        drop_last: leaves out a last step that is not full.
+    """
+
+    def __init__(self, rows: Any, tokens_per_step: int, *, drop_last: bool = False) -> None:
+        self.rows, self.tokens_per_step, self.drop_last = rows, tokens_per_step, drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        if hasattr(self.rows, "set_epoch"):
+            self.rows.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[Features]]:
+        step: list[Features] = []
+        used = 0
+        for row in self.rows:
+            if step and used + row["tokens"] > self.tokens_per_step:
+                yield step
+                step, used = [], 0
+            step.append(row)
+            used += row["tokens"]
+        if step and not self.drop_last:
+            yield step
+
+
 class StepLoader(DataLoader[Any]):
     """A DataLoader of steps that passes ``set_epoch`` on to its sampler."""
 
@@ -102,69 +177,58 @@ class StepLoader(DataLoader[Any]):
             self.dataset.set_epoch(epoch)
 
 
+class StepFeatures(list[Features]):
+    """The examples of a step as they came, so that it can be cut anew; a class of its own, since the libraries that
+    move batches to a device would otherwise walk through every token."""
+
+
 class StepCollator:
-    """Turns the examples of a step into ``{"micro_batches": [...], "pairs": n}``.
+    """Turns the examples of a step into ``{"micro_batches": [...], "pairs": n, "features": the examples}``.
 
     A micro-batch holds the model inputs of M examples with K responses each, response-major (all first responses, then
-    all second ones, …), and ``labels: (M, K)``, ``margin, weight, counted: (M,)``.
+    all second ones, …), and ``labels, lengths: (M, K)``, ``margin, weight, counted: (M,)``.
 
     Args:
-        micro_batch_size: the most examples in a micro-batch.
-        micro_batch_tokens: the most padded tokens in a micro-batch; None: no limit.
-        pad_token_id, last_token, token_types, multiple: see `plaudit.models.batch.padded_inputs`.
+        batcher: makes the model inputs.
+        micro_batch_size: the most examples in a padded micro-batch; packed ones are cut by tokens only.
+        micro_batch_tokens: the most tokens in a micro-batch, padding included; None: no limit.
         collate: a user's collator in TRL's shape (``chosen_ids``, ``rejected_ids`` in; chosen rows above rejected rows
             out), used instead of ours.
     """
 
     def __init__(
         self,
+        batcher: Batcher,
         micro_batch_size: int,
         *,
-        pad_token_id: int,
-        last_token: bool,
-        token_types: bool,
-        multiple: int | None = None,
         micro_batch_tokens: int | None = None,
         collate: Callable[[list[Features]], dict[str, torch.Tensor]] | None = None,
     ) -> None:
-        self.micro_batch_size, self.micro_batch_tokens, self.collate = micro_batch_size, micro_batch_tokens, collate
-        self.last_token = last_token
-        self.layout: dict[str, Any] = {
-            "pad_token_id": pad_token_id,
-            "last_token": last_token,
-            "token_types": token_types,
-            "multiple": multiple,
-        }
+        self.batcher, self.micro_batch_size, self.collate = batcher, micro_batch_size, collate
+        self.micro_batch_tokens = micro_batch_tokens
 
     def __call__(self, features: list[Features]) -> dict[str, Any]:
         counts = [len(f["input_ids"]) for f in features]
         micro_batches = []
         for k in sorted(set(counts)):
             same = [f for f, count in zip(features, counts, strict=True) if count == k]
-            lengths = [max(map(len, f["input_ids"])) for f in same]
-            plan = plan_padded(
-                lengths,
-                rows=[k] * len(same),
-                max_rows=k * self.micro_batch_size,
-                max_tokens=self.micro_batch_tokens,
+            plan = self.batcher.plan(
+                [f["input_ids"] for f in same], max_tokens=self.micro_batch_tokens, max_items=self.micro_batch_size
             )
             for batch in plan:
                 micro_batches.append(self._micro_batch([same[i] for i in batch], k))
-        return {"micro_batches": micro_batches, "pairs": sum(f.get("counted", True) for f in features)}
+        pairs = sum(f.get("counted", True) for f in features)
+        return {"micro_batches": micro_batches, "pairs": pairs, "features": StepFeatures(features)}
 
-    def _micro_batch(self, features: list[Features], k: int) -> dict[str, torch.Tensor]:
-        if self.collate is not None:
-            inputs = self._user_inputs(features)
-        else:
-            texts = []
-            for response in range(k):
-                for f in features:
-                    boundary = f["type_boundary"][response]
-                    texts.append(Rendered(f["input_ids"][response], boundary if boundary >= 0 else None))
-            inputs = padded_inputs(texts, **self.layout)
+    def _micro_batch(self, features: list[Features], k: int) -> dict[str, Any]:
+        inputs = (
+            self.batcher.inputs(response_major(features, k)) if self.collate is None else self._user_inputs(features)
+        )
+        lengths = [[len(ids) for ids in f["input_ids"]] for f in features]
         margins = [0.0 if f["margin"] is None else f["margin"] for f in features]
         return inputs | {
             "labels": torch.tensor([f["labels"] for f in features], dtype=torch.float32),
+            "lengths": torch.tensor(lengths),
             "margin": torch.tensor(margins, dtype=torch.float32),
             "weight": torch.tensor([f["weight"] for f in features], dtype=torch.float32),
             "counted": torch.tensor([f.get("counted", True) for f in features], dtype=torch.float32),
@@ -178,9 +242,19 @@ class StepCollator:
             rows.append(row if f["margin"] is None else row | {"margin": f["margin"]})
         inputs = dict(self.collate(rows))
         inputs.pop("margin", None)  # it is in the features
-        if self.last_token:
+        if self.batcher.last_token:
             mask = inputs["attention_mask"]
             width = mask.shape[1]
             last = width - 1 - mask.flip(1).argmax(dim=1)
             inputs["read_index"] = torch.arange(len(mask)) * width + last
         return inputs
+
+
+def response_major(features: Sequence[Features], k: int) -> list[Rendered]:
+    """The texts of M examples with K responses: all first ones, then all second ones, …."""
+    texts = []
+    for response in range(k):
+        for f in features:
+            boundary = f["type_boundary"][response]
+            texts.append(Rendered(f["input_ids"][response], boundary if boundary >= 0 else None))
+    return texts

@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +33,31 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from plaudit.engine.check import self_check
 from plaudit.errors import ConfigError
 from plaudit.formatting import RenderSpec
 from plaudit.losses import OBJECTIVES, LossOptions, Objective
 from plaudit.models.build import LoadedModel
-from plaudit.models.heads import install_reward_head, reads_last_token
+from plaudit.models.heads import install_reward_head
 from plaudit.models.reward_model import RewardModel
+from plaudit.training.budget import FIXED_TOKENS, TokenBudget, cuda_tokens
 from plaudit.training.counts import RunningCounts
 from plaudit.training.head_rate import give_head_its_rate
-from plaudit.training.opening import name_of, open_model, set_trainable, spec_from
+from plaudit.training.opening import batching_for, name_of, open_model, set_trainable, spec_from
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
 from plaudit.training.resume import ExactResume
 from plaudit.training.reward_config import RewardConfig
 from plaudit.training.sharding import check_sharding, in_step, is_sharded, local_gradients
-from plaudit.training.steps import StepCollator, StepDataset, StepLoader, StepSampler
+from plaudit.training.steps import (
+    Features,
+    StepCollator,
+    StepDataset,
+    StepLoader,
+    StepSampler,
+    TokenSteps,
+    response_major,
+)
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -55,9 +66,6 @@ if TYPE_CHECKING:
 __all__ = ["RewardTrainer"]
 
 logger = logging.getLogger(__name__)
-
-CPU_MICRO_BATCH_TOKENS = 1024
-"""A CPU is fastest in micro-batches of about this size: texts of one length pad little, and the caches hold them."""
 
 
 class RewardTrainer(ExactResume):
@@ -123,7 +131,10 @@ class RewardTrainer(ExactResume):
         network, tokenizer = given.model, given.tokenizer
         adapter = set_trainable(given, args, peft_config)
         spec = render_spec or own_spec or spec_from(args, network, tokenizer)
-        self.reward_model = RewardModel(network, tokenizer, spec, base_model=self.base_model, adapter=adapter)
+        batching = batching_for(args, data_collator)
+        self.reward_model = RewardModel(
+            network, tokenizer, spec, base_model=self.base_model, adapter=adapter, batching=batching
+        )
         self.objective: Objective = OBJECTIVES.get(args.objective)
         self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
         self._folders: list[RenderedData] = []  # keeps the rendered files alive
@@ -164,6 +175,10 @@ class RewardTrainer(ExactResume):
             if eval_dataset is None:
                 raise ConfigError("early_stopping_patience needs an eval_dataset; pass one, or leave it out")
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
+        packed = self.reward_model.support.path != "padded"
+        self.budget = TokenBudget.for_device(args.micro_batch_tokens, self.args.device, packed=packed)
+        self._checked = not packed
+        self.engine_difference: float | None = None
         self._offload: Any = contextlib.nullcontext()
         if args.activation_offloading:
             from trl.models.activation_offloading import get_act_offloading_ctx_manager
@@ -186,18 +201,15 @@ class RewardTrainer(ExactResume):
         self.render_reports[name] = rendered.report
         return rendered.rows
 
+    def _collator(self, micro_batch: int) -> StepCollator:
+        batcher = replace(self.reward_model.batcher, multiple=self.args.pad_to_multiple_of)  # type: ignore[attr-defined]
+        tokens = self.budget.tokens
+        return StepCollator(batcher, micro_batch, micro_batch_tokens=tokens, collate=self.user_collator)
+
     def _loader(self, dataset: Any, micro_batch: int, per_step: int, *, training: bool) -> StepLoader:
         """Steps of ``per_step`` pairs on this rank, cut into micro-batches."""
         args: Any = self.args
-        collator = StepCollator(
-            micro_batch,
-            pad_token_id=self.reward_model.tokenizer.pad_token_id,
-            last_token=reads_last_token(self.reward_model.model),
-            token_types="token_type_ids" in self.reward_model.tokenizer.model_input_names,
-            multiple=args.pad_to_multiple_of,
-            micro_batch_tokens=CPU_MICRO_BATCH_TOKENS if self.accelerator.device.type == "cpu" else None,
-            collate=self.user_collator,
-        )
+        collator = self._collator(micro_batch)
         workers: dict[str, Any] = {
             "num_workers": args.dataloader_num_workers,
             "pin_memory": args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
@@ -208,24 +220,36 @@ class RewardTrainer(ExactResume):
             "collate_fn": collator,
             "generator": torch.Generator(),  # starting a pass draws a number: not from the ones that dropout draws
         }
+        per_token = args.tokens_per_step if training else None
+        drop_last = training and args.dataloader_drop_last
         if isinstance(dataset, datasets.IterableDataset):
             if args.world_size > 1:
                 from datasets.distributed import split_dataset_by_node
 
                 dataset = split_dataset_by_node(dataset, rank=args.process_index, world_size=args.world_size)
-            return StepLoader(dataset, batch_size=per_step, drop_last=training and args.dataloader_drop_last, **workers)
+            if per_token is None:
+                return StepLoader(dataset, batch_size=per_step, drop_last=drop_last, **workers)
+            steps = TokenSteps(dataset, per_token // args.world_size, drop_last=drop_last)
+            return StepLoader(steps, batch_size=None, **workers)
+        tokens = dataset.data.column("tokens").to_numpy() if dataset._indices is None else np.asarray(dataset["tokens"])
+        if per_token is not None and tokens.max() > per_token:
+            raise ConfigError(
+                f"tokens_per_step: expected at least the {tokens.max():,} tokens of the longest pair, got "
+                f"{per_token:,}; raise it, or lower max_length"
+            )
         shuffle = training and args.train_sampling_strategy == "random"
         seed = args.data_seed if args.data_seed is not None else args.seed
         # by length: an evaluation has no order, and so it has little padding
         order = None if training else np.argsort(dataset["length"][:], kind="stable").tolist()
         sampler = StepSampler(
-            len(dataset),
+            tokens,
             per_step * args.world_size,
+            tokens_per_step=per_token,
             rank=args.process_index,
             world=args.world_size,
             seed=seed if shuffle else None,
             order=order,
-            drop_last=training and args.dataloader_drop_last,
+            drop_last=drop_last,
         )
         return StepLoader(StepDataset(dataset), batch_sampler=sampler, **workers)
 
@@ -280,7 +304,29 @@ class RewardTrainer(ExactResume):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
-        """Backward of one optimizer step: its micro-batches one after the other, gradients synchronised on the last."""
+        """Backward of one optimizer step: its micro-batches one after the other, gradients synchronised on the last.
+
+        Where a GPU runs out of memory and no other process waits for this one, the step is done again in smaller
+        micro-batches, from the same random numbers.
+        """
+        self._check_engine(model, inputs["features"])
+        if self.budget.tokens is None and self.reward_model.support.path != "padded":
+            sharded = is_sharded(self.accelerator)
+            self.budget.tokens = FIXED_TOKENS if sharded else self._find_budget(model, inputs["features"])
+        inputs = self.budget.fitted(inputs, self._collator(self.micro_batch_size))
+        random_state = self.budget.random_state()
+        figures = dict(self._counts["train"].values)
+        while True:
+            try:
+                return self._step(model, inputs)
+            except torch.OutOfMemoryError:
+                model.zero_grad(set_to_none=True)
+                self._counts["train"].values = dict(figures)
+                self.budget.halve(inputs, alone=self.args.world_size == 1)
+                inputs = self.budget.fitted(inputs, self._collator(self.micro_batch_size))
+                self.budget.restore(random_state)
+
+    def _step(self, model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         pairs = self._over_ranks(inputs["pairs"])
         loss = torch.zeros((), device=self.args.device)
         micro_batches = in_step(self.accelerator, inputs["micro_batches"])
@@ -290,6 +336,48 @@ class RewardTrainer(ExactResume):
             with contextlib.nullcontext() if last else local_gradients(self.accelerator, model), self._offload:
                 loss += super().training_step(model, batch, num_items_in_batch=pairs)  # type: ignore[arg-type]
         return loss
+
+    def _check_engine(self, model: nn.Module, features: list[Features]) -> None:
+        """The self-check, once, on the first texts of the run, without dropout."""
+        if self._checked:
+            return
+        self._checked = True
+        batcher = self.reward_model.batcher
+        network = self.reward_model.model
+        sharded = is_sharded(self.accelerator)  # then all ranks must go through the wrapped model
+        mixed = str(self.accelerator.mixed_precision)
+        dtype = mixed if sharded and mixed != "no" else self.reward_model.dtype
+
+        def rewards(batch: dict[str, Any]) -> torch.Tensor:
+            logits: torch.Tensor = (model if sharded else network)(**self._prepare_inputs(batch)).logits
+            return logits
+
+        texts = response_major(features[:1], len(features[0]["input_ids"]))
+        training = model.training
+        model.eval()
+        with contextlib.nullcontext() if sharded else plain_forward(network):  # float32, where autocast would round
+            self.engine_difference = self_check(rewards, batcher, texts, dtype=dtype)
+        model.train(training)
+        logger.info("%s; self-check: rewards %.1g apart", self.reward_model.support.line, self.engine_difference)
+
+    def _find_budget(self, model: nn.Module, features: list[Features]) -> int:
+        """How many tokens the free memory of this GPU holds, by trying the longest examples; changes nothing else."""
+        if not isinstance(self.train_dataset, datasets.IterableDataset):
+            rows: Any = self.train_dataset
+            longest = np.argsort(-np.asarray(rows["tokens"]), kind="stable")[: len(features)].tolist()
+            features = [rows[index] for index in longest]
+        batcher = self.reward_model.batcher
+        collate = StepCollator(batcher, len(features))
+
+        def passes(chosen: list[Features]) -> None:
+            for batch in collate(chosen)["micro_batches"]:
+                with local_gradients(self.accelerator, model), self._offload:
+                    super(RewardTrainer, self).training_step(model, batch, num_items_in_batch=len(chosen))  # type: ignore[arg-type]
+
+        sizes = [batcher.size(f["input_ids"]) for f in features]
+        tokens = cuda_tokens(passes, features, sizes, model, self.args.device)
+        self._counts["train"] = RunningCounts()
+        return tokens
 
     def _over_ranks(self, value: float) -> float:
         if self.args.world_size == 1:
@@ -306,12 +394,14 @@ class RewardTrainer(ExactResume):
     ) -> Any:
         """Sum of weighted losses of a micro-batch times ranks, over the pairs of the whole step (see the module)."""
         inputs = dict(inputs)
-        labels, margin, weight, counted = (inputs.pop(name) for name in ("labels", "margin", "weight", "counted"))
+        labels, margin, weight, counted, lengths = (
+            inputs.pop(name) for name in ("labels", "margin", "weight", "counted", "lengths")
+        )
         rewards = model(**inputs).logits.float().to(labels.device)  # layers may be on several devices
         rewards = rewards.view(labels.shape[1], labels.shape[0]).T  # [M, K]
         losses = self.objective(rewards, labels, margin, self.loss_options)
         counts = self._counts["train" if model.training else "eval"]
-        counts.add(rewards.detach(), labels, losses.detach(), counted, inputs["attention_mask"])
+        counts.add(rewards.detach(), labels, losses.detach(), counted, lengths)
         pairs = num_items_in_batch if num_items_in_batch is not None else counted.sum()
         loss = (losses * weight * counted).sum() * self.args.world_size / pairs
         return (loss, {"rewards": rewards}) if return_outputs else loss
@@ -324,9 +414,7 @@ class RewardTrainer(ExactResume):
         kind = self.args.include_num_input_tokens_seen
         if kind != "no":
             real = kind == "non_padding"
-            tokens = sum(
-                int(b["attention_mask"].sum()) if real else b["input_ids"].numel() for b in inputs["micro_batches"]
-            )
+            tokens = sum(int(b["lengths"].sum()) if real else b["input_ids"].numel() for b in inputs["micro_batches"])
             self.state.num_input_tokens_seen += int(self._over_ranks(tokens))
 
     # -- evaluation and figures ----------------------------------------------------------------------------------
@@ -362,6 +450,7 @@ class RewardTrainer(ExactResume):
         kept = []
         with torch.no_grad():
             for step in dataloader:
+                self._check_engine(model, step["features"])
                 for raw in in_step(self.accelerator, step["micro_batches"]):
                     batch = self._prepare_inputs(raw)
                     with self.compute_loss_context_manager():

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plaudit.engine.padded import padded_inputs, plan_padded
 from plaudit.formatting import Rendered
-from plaudit.models.batch import padded_inputs, plan_padded
 
 
 def test_texts_are_padded_on_the_right_and_masked() -> None:
