@@ -14,7 +14,7 @@ file; texts of up to 1,024 tokens.
     needed     fraction of the matrix rate that a step reaches, counting only operations that no method can leave out:
                each distinct prefix once, causal attention without what is masked, three products a linear layer
     grouped    TRL is given the same pairs sorted by length, so that its batches pad little; plaudit's stay shuffled
-    defaults   TRL with its own defaults, gradient checkpointing and bf16; plaudit as `plaudit train` would run it
+    bf16       (--dtype bf16) both in bf16, TRL with gradient checkpointing, which are its defaults; plaudit without it
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ ORDER = [
     "metrics",
     "engine",
     "models",
+    "rewards",
     "scorers",
     "data",
     "evaluation",

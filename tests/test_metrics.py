@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
 import numpy as np
 import pytest
 
-from plaudit.metrics import Interval, PairCounts, bootstrap_accuracy, pair_accuracy
+from plaudit.metrics import Counts, Interval, PairCounts, RatingCounts, bootstrap_accuracy, pair_accuracy
 
 
 def test_a_tie_is_no_success() -> None:
@@ -73,7 +74,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_pair_counts_give_the_figures_of_the_rewards() -> None:
     chosen, rejected = np.array([1.0, 2.0, -1.0, 0.5]), np.array([0.0, 2.0, 1.0, -0.5])
     counts = PairCounts(
-        pairs=4,
+        count=4,
         correct=2,
         ties=1,
         chosen_sum=chosen.sum(),
@@ -110,14 +111,53 @@ def test_no_pairs_have_no_figures() -> None:
     assert PairCounts().figures() == {}
 
 
-def test_every_field_of_pair_counts_combines_in_one_way() -> None:
-    names = {how: PairCounts.names(how) for how in ("sum", "min", "max")}
-    assert names["min"] == ["chosen_minimum", "rejected_minimum"]
-    assert names["max"] == ["chosen_maximum", "rejected_maximum"]
-    assert sorted(name for each in names.values() for name in each) == sorted(PairCounts.__dataclass_fields__)
+def test_rating_counts_give_correlation_and_error() -> None:
+    rewards, labels = np.array([1.0, 2.0, 4.0, 3.0]), np.array([10.0, 20.0, 30.0, 50.0])
+    counts = RatingCounts(
+        count=4,
+        reward_sum=rewards.sum(),
+        reward_squares=(rewards**2).sum(),
+        label_sum=labels.sum(),
+        label_squares=(labels**2).sum(),
+        products=(rewards * labels).sum(),
+        error_squares=((rewards - labels) ** 2).sum(),
+        reward_minimum=1.0,
+        reward_maximum=4.0,
+    )
+    assert counts.figures() == pytest.approx(
+        {
+            "ratings": 4,
+            "rmse": math.sqrt((81 + 324 + 676 + 2209) / 4),
+            "mean_reward": 2.5,
+            "min_reward": 1.0,
+            "max_reward": 4.0,
+            "reward_std": rewards.std(),
+            "correlation": np.corrcoef(rewards, labels)[0, 1],
+        }
+    )
+
+
+def test_constant_rewards_have_no_correlation() -> None:
+    value = 0.1 + 0.2
+    counts = RatingCounts(
+        count=3, reward_sum=3 * value, reward_squares=3 * value**2, label_sum=6.0, label_squares=14.0, products=6 * value
+    )
+    assert "correlation" not in counts.figures()
+    assert RatingCounts().figures() == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sides"), [(PairCounts, ["chosen", "rejected"]), (RatingCounts, ["reward"])], ids=["pairs", "ratings"]
+)
+def test_every_field_of_counts_combines_in_one_way(kind: type[Counts], sides: list[str]) -> None:
+    names = {how: kind.names(how) for how in ("sum", "min", "max")}
+    assert names["min"] == [f"{side}_minimum" for side in sides]
+    assert names["max"] == [f"{side}_maximum" for side in sides]
+    every = [field.name for field in dataclasses.fields(kind)]
+    assert sorted(name for each in names.values() for name in each) == sorted(every)
 
 
 def test_equal_rewards_have_no_negative_variance() -> None:
     value = 0.1 + 0.2
-    counts = PairCounts(pairs=3, chosen_sum=3 * value, chosen_squares=3 * value**2 - 1e-18)
+    counts = PairCounts(count=3, chosen_sum=3 * value, chosen_squares=3 * value**2 - 1e-18)
     assert counts.figures()["chosen_std"] == 0.0

@@ -13,21 +13,35 @@ __version__ = "0.1.0"
 __all__ = [
     "Columns",
     "Comparison",
+    "CompositeReward",
+    "DistillConfig",
     "EvaluationReport",
     "Example",
     "PlauditError",
     "PreferenceData",
     "PreferencePair",
     "RankedResponse",
+    "Rating",
+    "RatingReport",
     "RenderSpec",
     "Renderer",
     "RewardConfig",
+    "RewardFunction",
     "RewardModel",
+    "RewardModelDataset",
+    "RewardModelLoader",
+    "RewardModelSourceConfig",
+    "RewardModelTrainer",
+    "RewardModelTrainingConfig",
+    "RewardModelValidator",
+    "RewardRegistry",
     "RewardTrainer",
     "Scorer",
     "ScoringContract",
     "TrainConfig",
+    "distill",
     "evaluate",
+    "evaluate_ratings",
     "load_preferences",
     "resolve_scorer",
     "train",
@@ -36,21 +50,35 @@ __all__ = [
 _HOME = {
     "Columns": "plaudit.data",
     "Comparison": "plaudit.types",
+    "CompositeReward": "plaudit.rewards",
+    "DistillConfig": "plaudit.training.distill",
     "EvaluationReport": "plaudit.evaluation",
     "Example": "plaudit.types",
     "PlauditError": "plaudit.errors",
     "PreferenceData": "plaudit.data",
     "PreferencePair": "plaudit.types",
     "RankedResponse": "plaudit.types",
+    "Rating": "plaudit.types",
+    "RatingReport": "plaudit.evaluation",
     "RenderSpec": "plaudit.formatting",
     "Renderer": "plaudit.formatting",
     "RewardConfig": "plaudit.training.reward_config",
+    "RewardFunction": "plaudit.rewards",
     "RewardModel": "plaudit.models.reward_model",
+    "RewardModelDataset": "plaudit.training.distill",
+    "RewardModelLoader": "plaudit.training.distill",
+    "RewardModelSourceConfig": "plaudit.training.distill",
+    "RewardModelTrainer": "plaudit.training.distill",
+    "RewardModelTrainingConfig": "plaudit.training.distill",
+    "RewardModelValidator": "plaudit.training.distill",
+    "RewardRegistry": "plaudit.rewards",
     "RewardTrainer": "plaudit.training.trainer",
     "Scorer": "plaudit.types",
     "ScoringContract": "plaudit.models.contract",
     "TrainConfig": "plaudit.training.config",
+    "distill": "plaudit.training.distill.run",
     "evaluate": "plaudit.evaluation",
+    "evaluate_ratings": "plaudit.evaluation",
     "load_preferences": "plaudit.data",
     "resolve_scorer": "plaudit.scorers",
     "train": "plaudit.training.run",
@@ -62,13 +90,26 @@ if TYPE_CHECKING:
     from plaudit.data import load_preferences as load_preferences
     from plaudit.errors import PlauditError as PlauditError
     from plaudit.evaluation import EvaluationReport as EvaluationReport
+    from plaudit.evaluation import RatingReport as RatingReport
     from plaudit.evaluation import evaluate as evaluate
+    from plaudit.evaluation import evaluate_ratings as evaluate_ratings
     from plaudit.formatting import Renderer as Renderer
     from plaudit.formatting import RenderSpec as RenderSpec
     from plaudit.models.contract import ScoringContract as ScoringContract
     from plaudit.models.reward_model import RewardModel as RewardModel
+    from plaudit.rewards import CompositeReward as CompositeReward
+    from plaudit.rewards import RewardFunction as RewardFunction
+    from plaudit.rewards import RewardRegistry as RewardRegistry
     from plaudit.scorers import resolve_scorer as resolve_scorer
     from plaudit.training.config import TrainConfig as TrainConfig
+    from plaudit.training.distill import DistillConfig as DistillConfig
+    from plaudit.training.distill import RewardModelDataset as RewardModelDataset
+    from plaudit.training.distill import RewardModelLoader as RewardModelLoader
+    from plaudit.training.distill import RewardModelSourceConfig as RewardModelSourceConfig
+    from plaudit.training.distill import RewardModelTrainer as RewardModelTrainer
+    from plaudit.training.distill import RewardModelTrainingConfig as RewardModelTrainingConfig
+    from plaudit.training.distill import RewardModelValidator as RewardModelValidator
+    from plaudit.training.distill.run import distill as distill
     from plaudit.training.reward_config import RewardConfig as RewardConfig
     from plaudit.training.run import train as train
     from plaudit.training.trainer import RewardTrainer as RewardTrainer
@@ -76,6 +117,7 @@ if TYPE_CHECKING:
     from plaudit.types import Example as Example
     from plaudit.types import PreferencePair as PreferencePair
     from plaudit.types import RankedResponse as RankedResponse
+    from plaudit.types import Rating as Rating
     from plaudit.types import Scorer as Scorer
 
 

@@ -7,7 +7,8 @@ PlauditError                 anything plaudit refuses; the command line prints i
 │   └── RowError             one bad row; carries the file and the line
 ├── ItemError                one item of a list that was to be scored; carries its index
 │   ├── RenderError          it cannot be turned into tokens (empty, too long, no template)
-│   └── ScoreError           its score is not a finite number
+│   ├── ScoreError           its score is not a finite number
+│   └── RewardError          a reward function cannot score it; carries the function's name
 ├── ModelError               a checkpoint that cannot be used
 │   ├── NotARewardModelError no trained scalar head: nothing is guessed
 │   └── ContractError        the checkpoint does not reproduce the scores it was saved with
@@ -36,6 +37,7 @@ __all__ = [
     "OutputError",
     "PlauditError",
     "RenderError",
+    "RewardError",
     "RowError",
     "ScoreError",
 ]
@@ -110,6 +112,18 @@ class DeviceError(PlauditError):
 
 class ScoreError(ItemError):
     """A score that is not a finite number."""
+
+
+class RewardError(ItemError):
+    """A reward function cannot score an item; ``reward`` is its name."""
+
+    def __init__(self, reward: str, problem: str, index: int | None = None) -> None:
+        self.reward = reward
+        super().__init__(problem, index)
+        self.args = (f"reward {reward!r}: {self.args[0]}",)
+
+    def __reduce__(self) -> tuple[type[RewardError], tuple[str, str, int | None]]:  # type: ignore[override]
+        return RewardError, (self.reward, self.problem, self.index)
 
 
 class OutputError(PlauditError):

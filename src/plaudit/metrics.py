@@ -4,30 +4,109 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interval", "PairCounts", "binomial_interval", "bootstrap_accuracy", "pair_accuracy"]
+__all__ = [
+    "Counts",
+    "Interval",
+    "PairCounts",
+    "RatingCounts",
+    "binomial_interval",
+    "bootstrap_accuracy",
+    "pair_accuracy",
+]
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass
-class PairCounts:
-    """Sums over preference pairs, so that figures of batches, ranks and epochs add up exactly.
+class Counts:
+    """Sums over examples, so that figures of batches, ranks and epochs add up exactly.
 
-    ``minimum`` and ``maximum`` combine by min and max, all other fields by addition. Rewards of the preferred side
-    are called chosen, those of the other side rejected. A gap is chosen minus rejected: ``length_gap`` in tokens,
-    reward gaps as they are. ``unequal`` counts the pairs whose lengths differ, ``longer_chosen`` those of them whose
-    chosen side is the longer one, ``longer_preferred`` those whose longer side has the higher reward.
+    Fields whose names end in ``_minimum`` and ``_maximum`` combine by min and max, all others by addition.
+
+    Attributes:
+        count: examples.
+        loss: sum of their losses.
+        tokens: of all their texts.
     """
 
-    pairs: float = 0
-    correct: float = 0
-    ties: float = 0
+    unit: ClassVar[str] = "examples"
+
+    count: float = 0
     loss: float = 0
     tokens: float = 0
+
+    def figures(self) -> dict[str, float]:
+        """Means and the like by name; the number of examples under `unit`. Empty where there are none."""
+        raise NotImplementedError
+
+    @classmethod
+    def names(cls, combine: str) -> list[str]:
+        """Field names that combine by ``sum``, ``min`` or ``max``."""
+        suffix = {"min": "_minimum", "max": "_maximum"}
+        if combine in suffix:
+            return [f.name for f in fields(cls) if f.name.endswith(suffix[combine])]
+        return [f.name for f in fields(cls) if not f.name.endswith(tuple(suffix.values()))]
+
+
+@dataclass
+class RatingCounts(Counts):
+    """Sums over rated texts: rewards, labels (the ratings), and errors, which are reward minus label."""
+
+    unit: ClassVar[str] = "ratings"
+
+    reward_sum: float = 0
+    reward_squares: float = 0
+    label_sum: float = 0
+    label_squares: float = 0
+    products: float = 0
+    error_squares: float = 0
+    reward_minimum: float = float("inf")
+    reward_maximum: float = float("-inf")
+
+    def figures(self) -> dict[str, float]:
+        """``ratings``, ``rmse`` (in units of the ratings), figures of the rewards, and, where neither side is constant,
+        ``correlation`` (Pearson's, in [-1, 1])."""
+        if not self.count:
+            return {}
+        n = self.count
+        result = {
+            "ratings": n,
+            "rmse": (self.error_squares / n) ** 0.5,
+            "mean_reward": self.reward_sum / n,
+            "min_reward": self.reward_minimum,
+            "max_reward": self.reward_maximum,
+        }
+        variances = [
+            squares / n - (total / n) ** 2
+            for total, squares in ((self.reward_sum, self.reward_squares), (self.label_sum, self.label_squares))
+        ]
+        result["reward_std"] = max(variances[0], 0.0) ** 0.5
+        rounding = [1e-6 * squares / n / n for squares in (self.reward_squares, self.label_squares)]
+        if all(variance > least for variance, least in zip(variances, rounding, strict=True)):
+            covariance = self.products / n - self.reward_sum / n * self.label_sum / n
+            result["correlation"] = float(np.clip(covariance / (variances[0] * variances[1]) ** 0.5, -1.0, 1.0))
+        return result
+
+
+@dataclass
+class PairCounts(Counts):
+    """Sums over preference pairs.
+
+    Rewards of the preferred side are called chosen, those of the other side rejected. A gap is chosen minus rejected:
+    ``length_gap`` in tokens, reward gaps as they are. ``unequal`` counts the pairs whose lengths differ,
+    ``longer_chosen`` those of them whose chosen side is the longer one, ``longer_preferred`` those whose longer side
+    has the higher reward.
+    """
+
+    unit: ClassVar[str] = "pairs"
+
+    correct: float = 0
+    ties: float = 0
     chosen_sum: float = 0
     chosen_squares: float = 0
     rejected_sum: float = 0
@@ -50,9 +129,9 @@ class PairCounts:
         ``length_correlation``, in [-1, 1], and the shares ``longer_chosen`` and ``longer_preferred`` are there only
         where they are defined: where neither gap is constant, and where lengths differ.
         """
-        if not self.pairs:
+        if not self.count:
             return {}
-        n = self.pairs
+        n = self.count
         result = {
             "pairs": n,
             "accuracy": self.correct / n,
@@ -80,7 +159,7 @@ class PairCounts:
 
     def length_correlation(self) -> float | None:
         """Pearson's correlation of reward gap and length gap over pairs, in [-1, 1]; None where one gap is constant."""
-        n = self.pairs
+        n = self.count
         if not n:
             return None
         reward_mean, length_mean = (self.chosen_sum - self.rejected_sum) / n, self.length_gap_sum / n
@@ -92,14 +171,6 @@ class PairCounts:
             return None
         covariance = self.gap_products / n - reward_mean * length_mean
         return float(np.clip(covariance / (reward_variance * length_variance) ** 0.5, -1.0, 1.0))
-
-    @classmethod
-    def names(cls, combine: str) -> list[str]:
-        """Field names that combine by ``sum``, ``min`` or ``max``."""
-        suffix = {"min": "_minimum", "max": "_maximum"}
-        if combine in suffix:
-            return [f.name for f in fields(cls) if f.name.endswith(suffix[combine])]
-        return [f.name for f in fields(cls) if not f.name.endswith(tuple(suffix.values()))]
 
 
 @dataclass(frozen=True)

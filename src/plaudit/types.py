@@ -19,6 +19,7 @@ __all__ = [
     "PreferencePair",
     "Prompt",
     "RankedResponse",
+    "Rating",
     "Response",
     "Scorer",
     "prompt_group",
@@ -138,6 +139,33 @@ class PreferencePair:
             responses=(self.chosen, self.rejected),
             labels=(1.0, 0.0),
             margin=self.margin,
+            weight=self.weight,
+            group=prompt_group(self.prompt) if group is None else group,
+            source=self.source,
+            tools=self.tools,
+            template_kwargs=self.template_kwargs,
+            location=location,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A response with a number that says how good it is, higher is better; the prompt may be None (a bare text)."""
+
+    prompt: Prompt
+    response: Response
+    score: float
+    weight: float = 1.0
+    source: str | None = None
+    tools: Sequence[Any] | None = field(default=None, kw_only=True)
+    template_kwargs: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    def example(self, *, group: str | None = None, location: str | None = None) -> Example:
+        """This rating as an `Example` with K = 1 and the score as its label."""
+        return Example(
+            prompt=self.prompt,
+            responses=(self.response,),
+            labels=(float(self.score),),
             weight=self.weight,
             group=prompt_group(self.prompt) if group is None else group,
             source=self.source,

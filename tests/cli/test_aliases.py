@@ -190,9 +190,18 @@ REFUSED = [
     (["--use-wandb", "--report-to", "none"], "excludes wandb"),
     (["--report-to", "wandbb"], "did you mean 'wandb'"),
     (["--warmup-ratio", "0.1", "--warmup-steps", "5"], "exclude each other"),
-    (["--tokens-per-step", "4096", "--batch-size", "4"], "leave training.per_device_train_batch_size (--batch-size)"),
-    (["--tokens-per-step", "4096", "--total-batch-size", "4"], "(--total-batch-size) out"),
-    (["--tokens-per-step", "4096", "--gradient-accumulation", "2"], "(--gradient-accumulation) out"),
+    (
+        ["--tokens-per-step", "4096", "--batch-size", "4"],
+        "(--batch-size), which sizes it in pairs",
+    ),
+    (
+        ["--tokens-per-step", "4096", "--total-batch-size", "4"],
+        "(--total-batch-size), which sizes it",
+    ),
+    (
+        ["--tokens-per-step", "4096", "--gradient-accumulation", "2"],
+        "(--gradient-accumulation), which",
+    ),
     (["--set", "training.tokens_per_step=0"], "training.tokens_per_step: expected a number above 0"),
     (["--set", "training.micro_batch_tokens=1.5"], "training.micro_batch_tokens: expected a whole number"),
 ]

@@ -17,7 +17,7 @@ from plaudit.cli.app import PlauditGroup
 from plaudit.cli.options import Debug
 from plaudit.errors import ConfigError
 
-COMMANDS = ("demo", "train", "evaluate", "score", "compare", "rank", "verify", "render", "push")
+COMMANDS = ("demo", "train", "evaluate", "score", "compare", "rank", "verify", "render", "push", "distill")
 
 
 def test_help_imports_nothing_heavy() -> None:

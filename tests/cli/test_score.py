@@ -16,6 +16,7 @@ import pytest
 import plaudit.cli.rows
 import plaudit.cli.score
 from plaudit.cli.resumable import ResumableLines
+from plaudit.cli.scoring import ModelScorer
 from plaudit.errors import OutputError
 from plaudit.models.reward_model import RewardModel
 
@@ -238,7 +239,7 @@ def test_a_missing_file_or_model_is_one_line(run, reward_model: Path, tmp_path: 
 def test_empty_input_is_said_aloud(run, reward_model: Path) -> None:
     result = run("score", "-m", reward_model, "-", input="")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "no rows" in result.stderr
+    assert result.stderr.splitlines()[-1] == "warning: no rows in standard input"
 
 
 # -- in chunks, and after a kill -------------------------------------------------------------------------------------
@@ -369,7 +370,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     if there == 24:  # all is written, and then the program ends before it has renamed the file
         file, target, _ = interrupted(23)
         assert run("score", "-m", sharing_model, file, "-o", target, "--resume").exit_code == 0
-        record = json.dumps(plaudit.cli.score._facts(RewardModel.from_pretrained(sharing_model), "x", OPTIONS))
+        record = json.dumps(facts_of(RewardModel.from_pretrained(sharing_model)))
         target.rename(f"{target}.partial")
         Path(f"{target}.partial.json").write_text(record, encoding="utf-8")
     else:
@@ -387,6 +388,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
 
 OPTIONS = {"overlong": "error", "prompt_column": None, "response_column": None}
+
+
+def facts_of(model: RewardModel) -> dict[str, Any]:
+    """What a run of scoring writes down about itself."""
+    return ModelScorer(model, "x", str(OPTIONS["overlong"])).facts() | OPTIONS
 
 
 def test_ctrl_c_says_how_to_go_on(interrupted) -> None:
@@ -479,7 +485,7 @@ def test_another_model_or_setting_is_refused(run, sharing_model: Path, reward_mo
 def test_a_model_without_a_contract_is_known_by_its_scores(saved: Callable[[str, str], Path]) -> None:
     def golden(family: str, batching: str) -> list[float]:
         model = RewardModel.from_pretrained(saved(family, "reward"), batching=batching)
-        return plaudit.cli.score._facts(model, family, OPTIONS)["golden"]
+        return list(facts_of(model)["golden"])
 
     one = golden("qwen3", "auto")
     assert plaudit.cli.score._alike(one, golden("qwen3", "padded"))
@@ -518,6 +524,65 @@ def test_overwriting_keeps_the_old_file_until_the_new_one_is_whole(
     assert names(tmp_path) == ["scored.jsonl", "scored.jsonl.partial", "scored.jsonl.partial.json"]
     assert run("score", "-m", sharing_model, file, "-o", target, "--resume").exit_code == 0
     assert len(lines(target.read_text(encoding="utf-8"))) == 24
+
+
+@pytest.mark.parametrize("suffix", ["", ".partial", ".partial.json"])
+def test_the_input_is_never_written_over(run, write_rows, tmp_path: Path, suffix: str) -> None:
+    file, target = write_rows(f"scored.jsonl{suffix}", {"response": "a"}), tmp_path / "scored.jsonl"
+    (tmp_path / "link.jsonl").symlink_to(file)
+    before = file.read_bytes()
+    for source in (file, tmp_path / "link.jsonl"):
+        for more in ((), ("--overwrite",)):
+            result = run("score", "-m", tmp_path / "none", source, "-o", target, *more)
+            assert result.exit_code == 2
+            assert f"{file} is the file that is read" in result.stderr
+            assert "choose another output" in result.stderr
+    assert file.read_bytes() == before
+    assert names(tmp_path) == [file.name]
+
+
+@pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+def test_a_second_process_does_not_write_the_same_lines(
+    run, sharing_model: Path, tmp_path: Path, interrupted, option: str
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    file, target, _ = interrupted(9)
+    partial = Path(f"{target}.partial")
+    before = partial.read_bytes()
+    with partial.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = run("score", "-m", sharing_model, file, "-o", target, option)
+        assert result.exit_code == 2
+        assert f"{partial} is being written by another process" in result.stderr
+        assert partial.read_bytes() == before
+    assert run("score", "-m", sharing_model, file, "-o", target, option).exit_code == 0
+    assert names(tmp_path) == ["scored.jsonl"]
+
+
+def test_lines_are_locked_until_they_have_their_name(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    target = tmp_path / "scored.jsonl"
+    first, second = ResumableLines(target), ResumableLines(target)
+    with first.open({}):
+        first.write("1")
+        first.flush()
+        for other in (second, ResumableLines(target, resume=True), ResumableLines(target, overwrite=True)):
+            with pytest.raises(OutputError, match="another process"), other.open({}):
+                pass
+    assert target.read_text() == "1\n"
+    assert names(tmp_path) == ["scored.jsonl"]
+
+
+def test_a_run_killed_before_its_record_was_written_goes_on_with_anything(tmp_path: Path) -> None:
+    target = tmp_path / "scored.jsonl"
+    Path(f"{target}.partial").touch()
+    lines = ResumableLines(target, resume=True)
+    assert lines.facts() is None
+    with lines.open({"model": "a"}):
+        assert lines.facts() == {"model": "a"}
+        lines.write("1")
+    assert target.read_text() == "1\n"
+    assert names(tmp_path) == ["scored.jsonl"]
 
 
 def test_standard_input_cannot_be_resumed(run, sharing_model: Path, tmp_path: Path) -> None:

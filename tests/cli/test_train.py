@@ -87,7 +87,8 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "--revision": "n", "--device": "cpu", "--device-fallback": "cpu", "--learning-rate": "0.001",
         "--epochs": "1.5", "--batch-size": "2", "--gradient-accumulation": "4", "--max-steps": "8",
         "--center-rewards": "0.01", "--label-smoothing": "0.2", "--seed": "5", "--output": "out",
-        "--device-map": "auto", "--push-to-hub": "o/p", "--batching": "padded",
+        "--device-map": "auto", "--push-to-hub": "o/p", "--batching": "padded", "--response-column": "q",
+        "--score-column": "r",
     }  # fmt: skip
     flat = [part for pair in arguments.items() for part in pair]
     flags = ["--streaming", "--trust-remote-code", "--fresh-head", "--overwrite", "--preflight", "--private"]
@@ -97,7 +98,8 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
     assert seen.data.model_dump() | {"shuffle_buffer": 0} == {
         "source": "a", "split": "b", "eval_source": "c", "eval_split": "d", "eval_fraction": 0.2, "split_seed": 3,
         "prompt_column": "e", "chosen_column": "f", "rejected_column": "g", "margin_column": "h",
-        "weight_column": "i", "source_column": "j", "group_by": "k", "max_samples": 9, "streaming": True,
+        "response_column": "q", "score_column": "r", "weight_column": "i", "source_column": "j", "group_by": "k",
+        "max_samples": 9, "streaming": True,
         "shuffle_buffer": 0, "on_bad_row": "skip", "revision": None,
     }  # fmt: skip
     assert seen.model.model_dump() == {
@@ -318,7 +320,8 @@ def test_a_configuration_with_both_sizes_of_a_step_is_refused(tmp_path: Path) ->
     from plaudit.training.config import make_config
 
     training = {"tokens_per_step": 4096, "per_device_train_batch_size": 8}
-    with pytest.raises(ConfigError, match="says how large a step is, in tokens; leave"):
+    given = "tokens_per_step=4096 .*--tokens-per-step.* per_device_train_batch_size=8 .*--batch-size"
+    with pytest.raises(ConfigError, match=f"{given}.*sizes it in pairs; leave one or the other out"):
         make_config({"data": "a", "output": "b", "training": training})
     whole = RewardConfig(str(tmp_path), tokens_per_step=4096, bf16=False)  # holds the other field too, at its default
     assert make_config({"data": "a", "output": "b", "training": whole}).training["tokens_per_step"] == 4096

@@ -16,7 +16,7 @@ from plaudit.engine.attention import packed_attention, switch_on
 from plaudit.engine.cpu import cpu_attention, cpu_attention_works
 from plaudit.engine.cuda import flex_row_attention
 from plaudit.engine.packing import Packing, pack
-from plaudit.engine.segments import Segments
+from plaudit.engine.segments import AttentionOptions, Segments
 from plaudit.errors import EngineError
 
 HEADS, WIDTH, SCALING = 4, 8, 0.3
@@ -167,9 +167,17 @@ def test_one_mask_over_the_row_equals_the_dense_computation(
 ) -> None:
     row, segments, tensors = row_of(causal=causal, kv_heads=2)
     query, key, value = (tensor.detach() for tensor in tensors)
-    got = flex_row_attention(query, key, value, segments, scaling=SCALING, window=window, softcap=softcap)
+    got = flex_row_attention(query, key, value, segments, AttentionOptions(SCALING, window=window, softcap=softcap))
     expected = dense(query, key, value, visible(row, causal=causal, window=window), softcap=softcap)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(not cpu_attention_works(), reason="no flash kernel")
+def test_second_derivatives_are_refused() -> None:
+    _, segments, tensors = row_of(causal=True)
+    output = cpu_attention(*tensors, segments, scaling=SCALING)
+    with pytest.raises(EngineError, match="second derivatives.*batching='padded'"):
+        torch.autograd.grad(output.sum(), tensors, create_graph=True)
 
 
 def test_a_layer_that_mixes_causal_and_bidirectional_is_refused() -> None:

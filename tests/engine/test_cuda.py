@@ -13,7 +13,7 @@ import torch
 from plaudit.engine import cuda
 from plaudit.engine.attention import _text_by_text
 from plaudit.engine.packing import pack
-from plaudit.engine.segments import Segments
+from plaudit.engine.segments import AttentionOptions, Segments
 
 TEXTS = [[*range(20), 30, 31], [*range(20), 40], [*range(12), 50, 51, 52], [*range(60, 75)]]
 
@@ -79,8 +79,9 @@ def test_a_kernel_gets_each_text_s_queries_and_keys(
     package = types.ModuleType("flash_attn")
     package.flash_attn_varlen_func = flash  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "flash_attn", package)
-    output = cuda.cuda_attention(query, key, value, segments, scaling=0.3, window=window, softcap=None)
-    expected = _text_by_text(query, key, value, segments, 0.3, 0.0, window, None, None)
+    asked = AttentionOptions(scaling=0.3, window=window)
+    output = cuda.cuda_attention(query, key, value, segments, asked)
+    expected = _text_by_text(query, key, value, segments, asked)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
     assert calls == [{"enable_gqa": True} if kernel == "varlen" else {}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from plaudit.engine import linear
 from plaudit.engine.linear import FastLinear, fast_linears
+from plaudit.errors import ConfigError
 from plaudit.models.heads import Float32Linear
 
 
@@ -149,3 +151,53 @@ def test_the_faster_product_is_chosen_only_if_it_is_as_exact(
     monkeypatch.setattr(linear, "time", SimpleNamespace(thread_time=lambda: now))
     assert linear.fast_products.__wrapped__() is chosen
     assert switch() == "none"
+
+
+@pytest.mark.parametrize(("forced", "probed"), [("0", (1.0, 0.1)), ("1", (1.0, 3.0))])
+def test_the_environment_chooses_instead_of_the_clock(
+    forced: str, probed: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "_probe", lambda: probed)
+    probe = linear.fast_products.__wrapped__
+    assert probe() is (forced == "0")
+    monkeypatch.setenv("PLAUDIT_FAST_LINEAR", forced)
+    assert probe() is (forced == "1")
+
+
+def test_the_environment_cannot_choose_an_inexact_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_probe", lambda: (1000.0, 0.1))
+    monkeypatch.setenv("PLAUDIT_FAST_LINEAR", "1")
+    probe = linear.fast_products.__wrapped__
+    with pytest.raises(ConfigError, match="would be in bfloat16"):
+        probe()
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="no oneDNN"):
+        probe()
+    monkeypatch.setenv("PLAUDIT_FAST_LINEAR", "yes")
+    with pytest.raises(ConfigError, match="expected 0, 1 or nothing, got 'yes'"):
+        probe()
+
+
+@pytest.mark.usefixtures("exact")
+def test_second_derivatives_equal_the_plain_layers() -> None:
+    results = []
+    for layer in both():
+        torch.manual_seed(1)
+        x = torch.randn(2, 7, 48, requires_grad=True)
+        (gradient,) = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)
+        gradient.pow(2).sum().backward()
+        results.append([x.grad, *(parameter.grad for parameter in layer.parameters())])
+    for plain, fast in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, atol=1e-3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("fast", "kind"), [(True, FastLinear), (False, nn.Linear)])
+def test_a_pickled_layer_is_plain_again_where_the_product_is_not_to_be_used(
+    fast: bool, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "fast_products", lambda: fast)
+    plain, layer = both()
+    x = torch.randn(3, 48)
+    for other in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert type(other) is kind
+        torch.testing.assert_close(other(x), plain(x), atol=1e-2, rtol=1e-2)

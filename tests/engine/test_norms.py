@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib
+import pickle
 
 import pytest
 import torch
 from torch import nn
 
 from plaudit.engine.norms import fast_norms
+from plaudit.errors import EngineError
 
 NORMS = ["llama.Llama", "qwen3.Qwen3", "gemma2.Gemma2", "gemma3.Gemma3", "olmo2.Olmo2", "phi3.Phi3", "gpt_oss.GptOss"]
 
@@ -76,3 +78,20 @@ def test_a_short_norm_keeps_its_weights_names_and_copies() -> None:
     other = copy.deepcopy(short)
     assert other.forward.__self__ is other
     assert fast_norms(nn.Sequential(short)) == 0  # again: nothing to do
+    pickled = pickle.loads(pickle.dumps(short))
+    assert pickled.forward.__self__ is pickled
+    x = torch.randn(3, 24)
+    assert torch.equal(other(x), short(x))
+    assert torch.equal(pickled(x), short(x))
+    other.weight.data += 1
+    assert not torch.equal(other(x), short(x))
+
+
+@pytest.mark.parametrize("constant", [True, False], ids=["constant gradient", "gradient that is a function"])
+def test_second_derivatives_are_refused(constant: bool) -> None:
+    short = norm_of("llama.Llama")
+    fast_norms(nn.Sequential(short))
+    x = torch.randn(3, 24, requires_grad=True)
+    value = short(x).sum() if constant else short(x).square().sum()
+    with pytest.raises(EngineError, match="second derivatives.*batching='padded'"):
+        torch.autograd.grad(value, x, create_graph=True)

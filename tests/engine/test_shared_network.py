@@ -44,8 +44,22 @@ def test_positions_that_depend_on_the_longest_text_of_a_batch_are_not_packed(kin
     assert kind in support.reason
 
 
-def test_neftune_means_padded_batches(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"neftune_noise_alpha": 5.0, "use_cpu": True, "bf16": False}
-    assert batching_for(RewardConfig(str(tmp_path), **options), None) == "padded"
-    with pytest.raises(ConfigError, match="neftune_noise_alpha means padded batches"):
-        batching_for(RewardConfig(str(tmp_path), batching="packed", **options), None)
+@pytest.mark.parametrize(
+    ("name", "value"), [("neftune_noise_alpha", 5.0), ("pad_to_multiple_of", 8), ("data_collator", print)]
+)
+def test_what_needs_padded_batches_is_named(
+    name: str, value: Any, saved: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"use_cpu": True, "bf16": False}
+    collator = value if name == "data_collator" else None
+    if collator is None:
+        options[name] = value
+    batching = batching_for(RewardConfig(str(tmp_path), **options), collator)
+    model = RewardModel.from_pretrained(saved("qwen3", "reward"))
+    owner = RewardModel(model.model, model.tokenizer, model.spec, batching=batching)
+    assert owner.support.path == owner.batcher.path == "padded"
+    reason = f"{'a ' if collator else ''}{name}"
+    assert owner.support.line.endswith(f"({reason} is given)")
+    assert batching_for(RewardConfig(str(tmp_path), batching="padded", **options), collator) == "padded"
+    with pytest.raises(ConfigError, match=f"{reason} means padded batches"):
+        batching_for(RewardConfig(str(tmp_path), batching="packed", **options), collator)

@@ -357,3 +357,18 @@ def test_a_model_that_does_not_reload_to_its_scores_is_not_saved(
     with pytest.raises(ContractError, match="does not reload to the same scores .*; nothing was saved"):
         model.save_pretrained(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_trains_in_bfloat16_scores_as_it_will_be_saved(saved: Callable[[str, str], Path]) -> None:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    model = RewardModel.from_pretrained(saved("qwen3", "reward"))
+    texts = ["a text", "another text that is longer"]
+    before = model.score([None, None], texts)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model.model, evaluation_mode=True)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert model.score([None, None], texts).tolist() == before.tolist()

@@ -18,7 +18,7 @@ import transformers
 from accelerate import FullyShardedDataParallelPlugin, PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset
-from transformers import TrainerCallback
+from gradients import KeepGradients, whole
 
 from plaudit import RewardConfig, RewardTrainer
 
@@ -50,22 +50,6 @@ class ShardedOnCpu(RewardTrainer):
         state = self.accelerator.state
         PartialState().distributed_type = state.distributed_type = DistributedType.FSDP
         state.fsdp_plugin, self.is_fsdp_enabled = plugin, True
-
-
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy of a tensor, gathered where it is sharded."""
-    gathered: torch.Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-    return gathered.detach().clone()
-
-
-class KeepGradients(TrainerCallback):
-    """Copies the gradients just before each optimizer step."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self.steps.append({n: whole(p.grad) for n, p in model.named_parameters() if p.grad is not None})
 
 
 def settings(folder: Path, **values: Any) -> RewardConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from gradients import KeepGradients
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import TrainerCallback
 
 from plaudit import RewardConfig, RewardTrainer
 from plaudit.errors import EngineError
 from plaudit.training.budget import TokenBudget, find_tokens
-from tiny_models import save_tiny
 
 # -- the search ------------------------------------------------------------------------------------------------------
 
@@ -146,19 +146,9 @@ def test_a_single_example_cannot_be_halved_and_other_processes_cannot_be_left_wa
 # -- a training step that runs out of memory -------------------------------------------------------------------------
 
 
-class KeepGradients(TrainerCallback):
-    """Copies the gradients just before each optimizer step."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
-
-
 @pytest.fixture(scope="module")
-def decoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny(tmp_path_factory.mktemp("decoder") / "llama", "llama", reward=True))
+def decoder(saved: Callable[[str, str], Path]) -> str:
+    return str(saved("llama", "reward"))
 
 
 def rows(count: int) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from datasets import Dataset, IterableDataset
+from gradients import KeepGradients
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
@@ -27,7 +28,7 @@ from plaudit.training.steps import (
     even_shares,
     response_major,
 )
-from tiny_models import CORPUS, TOKENIZERS, save_tiny
+from tiny_models import CORPUS, TOKENIZERS
 
 # -- cutting ---------------------------------------------------------------------------------------------------------
 
@@ -169,20 +170,9 @@ def test_texts_of_a_micro_batch_are_all_first_responses_then_all_second_ones() -
 # -- training --------------------------------------------------------------------------------------------------------
 
 
-class KeepGradients(TrainerCallback):
-    """Copies the gradients just before each optimizer step."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
-
-
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("models")
-    return {family: str(save_tiny(root / family, family, reward=True)) for family in ("qwen3", "bert")}
+def models(saved: Callable[[str, str], Path]) -> dict[str, str]:
+    return {family: str(saved(family, "reward")) for family in ("qwen3", "bert")}
 
 
 def rows(count: int) -> dict[str, list[str]]:

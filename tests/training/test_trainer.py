@@ -12,7 +12,8 @@ import pytest
 import torch
 import trl
 from datasets import Dataset, IterableDataset
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, TrainerCallback
+from gradients import KeepGradients
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig
 
 from plaudit import RewardConfig, RewardModel, RewardTrainer
 from plaudit.errors import ConfigError, DataError, NotARewardModelError, RowError
@@ -87,16 +88,6 @@ def config(folder: Path, **values: Any) -> dict[str, Any]:
         "gradient_checkpointing": False,
     }
     return base | values
-
-
-class KeepGradients(TrainerCallback):
-    """Copies the gradients just before each optimizer step."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, torch.Tensor]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self.steps.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
 
 
 def run(trainer_class: Any, config_class: Any, model: Path, data: dict[str, Any], folder: Path, **values: Any) -> Any:

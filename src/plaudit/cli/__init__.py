@@ -6,7 +6,7 @@ need when they run, so that ``plaudit --help`` answers at once.
 
 from __future__ import annotations
 
-from plaudit.cli import compare, demo, evaluate, push, rank, render, score, train, verify
+from plaudit.cli import compare, demo, distill, evaluate, push, rank, render, rewards, score, train, verify
 from plaudit.cli.aliases import AliasedCommand
 from plaudit.cli.app import app, main
 
@@ -14,8 +14,10 @@ __all__ = ["app", "main"]
 
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(cls=AliasedCommand, epilog=train.EPILOG)(train.train)
+app.command(epilog=distill.EPILOG)(distill.distill)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=score.EPILOG)(score.score)
+app.add_typer(rewards.app, name="rewards")
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=verify.EPILOG)(verify.verify)

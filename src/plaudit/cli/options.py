@@ -71,6 +71,7 @@ Split = Annotated[
 PromptColumn = Annotated[str | None, _column("prompt", "Column with the prompt ('': there is none).")]
 ChosenColumn = Annotated[str | None, _column("chosen", "Column with the preferred response.")]
 RejectedColumn = Annotated[str | None, _column("rejected", "Column with the other response.")]
+ScoreColumn = Annotated[str | None, _column("score", "The rating of a response (--objective regression).")]
 MarginColumn = Annotated[str | None, _column("margin", "Column with the margin, in units of reward.")]
 WeightColumn = Annotated[str | None, _column("weight", "Column with the weight of a pair.")]
 SourceColumn = Annotated[str | None, _column("source", "Column that says where a row comes from.")]
@@ -91,6 +92,21 @@ OnBadRow = Annotated[
 
 RequiredModel = Annotated[
     str, option("--model", "-m", panel=MODEL, metavar="NAME", help="Folder or Hub id of a reward model.")
+]
+OptionalModel = Annotated[
+    str | None, option("--model", "-m", panel=MODEL, metavar="NAME", help="Folder or Hub id of a reward model.")
+]
+Rewards = Annotated[
+    list[str] | None,
+    option(
+        "--reward",
+        panel=MODEL,
+        metavar="NAME[=WEIGHT]",
+        help="A reward function, model or YAML file; may be given several times.",
+    ),
+]
+ReferenceColumn = Annotated[
+    str | None, _column("reference", "Column with the reference answer, for rewards that compare with one.")
 ]
 MaxLength = Annotated[
     int | None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from plaudit.evaluation import EvaluationReport
+    from plaudit.evaluation import EvaluationReport, RatingReport
 
 __all__ = [
     "advance_bar",
@@ -114,8 +114,32 @@ def cell(value: Any, style: str = "", *, fit: bool = False) -> Text:
     return Text(str(value), style=style, no_wrap=fit, overflow="ellipsis" if fit else "fold")
 
 
-def evaluation_tables(report: EvaluationReport, name: str) -> list[Table]:
+def rating_tables(report: RatingReport, name: str) -> list[Table]:
+    """How well scores follow ratings, and their means and spreads."""
+    followed = simple_table("", ">Spearman", "95% interval", ">Pearson", ">pairs in order", ">RMSE")
+    f = report.fidelity
+    followed.add_row(
+        cell(name, "bold"),
+        cell(f"{f.spearman.value:.3f}", "bold"),
+        f"{f.spearman.low:.3f} – {f.spearman.high:.3f}",
+        f"{f.pearson.value:.3f}",
+        f"{f.agreement.value:.3f}",
+        f"{report.rmse:.4g}",
+    )
+    for label, interval in report.baselines.items():
+        followed.add_row(cell(f"{label} alone"), f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}")
+    figures = simple_table(">texts", ">prompts", ">rating mean", ">rating std", ">reward mean", ">reward std")
+    numbers = (report.rating_mean, report.rating_std, report.reward_mean, report.reward_std)
+    figures.add_row(f"{report.ratings:,}", f"{report.prompts:,}", *(f"{number:.4g}" for number in numbers))
+    return [followed, figures]
+
+
+def evaluation_tables(report: EvaluationReport | RatingReport, name: str) -> list[Table]:
     """The accuracy beside the baselines, the other figures, and accuracy by source where there are several."""
+    from plaudit.evaluation import RatingReport
+
+    if isinstance(report, RatingReport):
+        return rating_tables(report, name)
     accuracy = simple_table("", ">accuracy", "95% interval")
     rows = [(name, report.accuracy, "bold"), *((key, value, "") for key, value in report.baselines.items())]
     for label, interval, style in rows:

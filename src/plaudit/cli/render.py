@@ -17,7 +17,7 @@ from plaudit.errors import ConfigError, DataError, PlauditError, RowError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from plaudit.cli.rows import ScoringRow
+    from plaudit.evaluation.scoring_rows import ScoringRow
     from plaudit.formatting import Explained, Renderer
 
 EPILOG = (
@@ -122,9 +122,9 @@ def _pick_row(
     response_column: str | None,
 ) -> ScoringRow:
     """Row ``number`` of the source as it stands there, bad and duplicate rows counted too."""
-    from plaudit.cli.rows import ScoringRow, to_scoring_row
     from plaudit.data import Columns, to_example
     from plaudit.data.source import open_source
+    from plaudit.evaluation.scoring_rows import ScoringRow, to_scoring_row
     from plaudit.formatting import RenderItem
 
     rows = open_source(data, split=split, streaming=True).read()

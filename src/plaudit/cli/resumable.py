@@ -1,22 +1,31 @@
 """A file of lines that is written as it goes, and gone on with after a kill at any moment.
 
 The lines are in ``TARGET.partial`` until all are there; then it gets its name, so ``TARGET`` is always whole. What they
-were made of is in ``TARGET.partial.json`` meanwhile. Knows nothing of what a line says.
+were made of is in ``TARGET.partial.json`` meanwhile. One process at a time writes, where files can be locked. Knows
+nothing of what a line says.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from plaudit.errors import ConfigError, OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["ResumableLines", "encoded"]
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1 << 16
 
@@ -27,7 +36,8 @@ class ResumableLines:
     Args:
         target: the file.
         resume: go on after the last whole line of an unfinished one.
-        overwrite: replace what is there, once the new file is whole; an unfinished one goes at once.
+        overwrite: replace what is there, once the new file is whole; an unfinished one goes when writing begins.
+        source: what is read for the lines, which none of the files may be.
 
     Attributes:
         partial: where the lines are until the file is whole.
@@ -38,13 +48,20 @@ class ResumableLines:
         ConfigError: both options are given.
     """
 
-    def __init__(self, target: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self, target: Path, *, resume: bool = False, overwrite: bool = False, source: Path | None = None
+    ) -> None:
         self.target, self.resume = target, resume
         self.partial = target.with_name(target.name + ".partial")
         self.record = target.with_name(target.name + ".partial.json")
         self.count = 0
         self._file: IO[bytes] | None = None
         self._before: Iterator[bytes] = iter(())
+        for path in (self.target, self.partial, self.record):
+            if source is not None and source.exists() and path.exists() and os.path.samefile(source, path):
+                raise OutputError(
+                    f"{path} is the file that is read, and writing {target} would replace it; choose another output"
+                )
         if self.record.exists() and not self.partial.exists():  # a kill in the last moment has left it
             with self._errors():
                 self.record.unlink()
@@ -69,7 +86,7 @@ class ResumableLines:
         Raises:
             OutputError: that is not known any more.
         """
-        if not self.resume:
+        if not self.resume or self._empty():
             return None
         try:
             facts: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
@@ -90,24 +107,25 @@ class ResumableLines:
             facts: what the lines are made of, for `facts` of a run that goes on.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or another process is writing it.
         """
-        with self._errors():
-            self._open(facts)
-        assert self._file is not None
-        try:
-            try:
-                yield
-            finally:
-                with self._errors():
-                    self._file.close()
+        with ExitStack() as held:
             with self._errors():
-                os.replace(self.partial, self.target)
-                self.record.unlink(missing_ok=True)
-        finally:
-            if not self.count:
-                self.partial.unlink(missing_ok=True)
-                self.record.unlink(missing_ok=True)
+                self._open(facts, held)
+            assert self._file is not None
+            try:
+                try:
+                    yield
+                finally:
+                    with self._errors():
+                        self._file.close()
+                with self._errors():
+                    os.replace(self.partial, self.target)
+                    self.record.unlink(missing_ok=True)
+            finally:
+                if not self.count:
+                    self.partial.unlink(missing_ok=True)
+                    self.record.unlink(missing_ok=True)
 
     def before(self, count: int) -> list[bytes]:
         """The next lines that were there already, at most so many; to be asked for before the first `write`."""
@@ -126,19 +144,51 @@ class ResumableLines:
         with self._errors():
             self._file.flush()
 
-    def _open(self, facts: dict[str, Any]) -> None:
-        if self.resume:
-            self._file = self.partial.open("r+b")
-            self._file.truncate(_end_of_last_line(self._file))
-            self._file.seek(0, os.SEEK_END)
-            self._before = self._read()
-            with self.partial.open("rb") as file:
-                self.count = sum(1 for _ in file)
-            return
+    def _open(self, facts: dict[str, Any], held: ExitStack) -> None:
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        self.partial.unlink(missing_ok=True)
-        self.record.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        self._file = self.partial.open("xb")
+        self._file = file = self.partial.open("r+b" if self.resume else "ab")
+        try:
+            self._lock(file, held)
+            file.truncate(_end_of_last_line(file) if self.resume else 0)
+            file.seek(0, os.SEEK_END)
+            if not self.resume or self._empty():
+                self.record.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        except BaseException:
+            file.close()
+            raise
+        if self.resume:
+            self._before = self._read()
+            with self.partial.open("rb") as lines:
+                self.count = sum(1 for _ in lines)
+
+    def _lock(self, file: IO[bytes], held: ExitStack) -> None:
+        """Keeps other processes out until ``held`` is left, which is after the file has got its name.
+
+        Raises:
+            OutputError: another process is writing the file, or has finished it just now.
+        """
+        if fcntl is None:
+            return
+        held.callback(os.close, lock := os.dup(file.fileno()))  # the file itself is closed before it is renamed
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = self.partial.exists() and os.path.samestat(os.fstat(lock), self.partial.stat())
+        except BlockingIOError:
+            ours = False
+        except OSError as error:
+            logger.warning(
+                "%s cannot be locked (%s): nothing keeps a second run from writing it", self.partial, error.strerror
+            )
+            ours = True
+        if not ours:
+            raise OutputError(
+                f"{self.partial} is being written by another process; wait until that is done, stop it, or choose "
+                "another output"
+            )
+
+    def _empty(self) -> bool:
+        """Killed between making the file and its record, of which nothing can be said but that there are no lines."""
+        return not self.record.exists() and self.partial.exists() and self.partial.stat().st_size == 0
 
     def _read(self) -> Iterator[bytes]:
         with self.partial.open("rb") as file:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plaudit.cli import options as o
-from plaudit.cli.loading import load_reward_model, parse_prompt, score_located
-from plaudit.cli.output import Advance, advance_bar, complain, say, shorten, stderr_console
+from plaudit.cli.loading import parse_prompt
+from plaudit.cli.output import advance_bar, complain, say, shorten, stderr_console
 from plaudit.cli.resumable import ResumableLines
 from plaudit.errors import ConfigError, PlauditError
 
 if TYPE_CHECKING:
-    from plaudit.cli.rows import ScoringRow
+    from plaudit.cli.scoring import RowScorer
+    from plaudit.evaluation.scoring_rows import ScoringRow
     from plaudit.formatting import RenderItem
-    from plaudit.models.reward_model import RewardModel
-    from plaudit.types import Prompt
 
 EPILOG = (
     "[bold]Examples[/]\n"
     "plaudit score --model my-rm rows.jsonl --json > scored.jsonl\n"
     "plaudit score --model my-rm rows.jsonl --output scored.jsonl\n"
     "plaudit score --model my-rm --prompt 'Why is the sky blue?' --text 'Air.'\n"
+    "plaudit score rows.jsonl --reward length=0.3 --reward sentiment=0.7 --json\n"
     "echo 'A text on its own.' | plaudit score --model my-rm -\n\n"
     "A row has a response (or responses, a list) and a prompt if there is one; a row with chosen and rejected gets "
     "both scores. Standard input is JSON lines if its first line is a JSON object, else one response a line. "
@@ -45,7 +45,7 @@ about a million tokens (60 to 100 MB). A run that is killed loses the scores of 
 
 def score(
     ctx: typer.Context,
-    model: o.RequiredModel,
+    model: o.OptionalModel = None,
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE", show_default=False, help="JSON Lines, JSON, CSV or Parquet; -: standard input."),
@@ -60,6 +60,18 @@ def score(
     ] = False,
     prompt_column: o.PromptColumn = None,
     response_column: o.ResponseColumn = None,
+    reward: o.Rewards = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="TEXT",
+            help="Reference answer for --text.",
+            rich_help_panel=o.DATA,
+            show_default=False,
+        ),
+    ] = None,
+    reference_column: o.ReferenceColumn = None,
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
     dtype: o.DtypeOption = None,
@@ -85,34 +97,61 @@ def score(
         raise ConfigError("--prompt belongs to --text; rows of a file have a prompt column")
     if source is None and (output or prompt_column or response_column):
         raise ConfigError("--output, --prompt-column and --response-column belong to a file or standard input")
+    _check_kind(model, reward, reference, reference_column, batching, overlong, single=text is not None)
     lines = _lines_of(source, output, overwrite=overwrite, resume=resume)
-    loaded = load_reward_model(
+    from plaudit.cli.scoring import load_scorer
+
+    scorer = load_scorer(
         model,
+        reward or [],
+        reference_column,
+        overlong=overlong,
         device=device,
         device_fallback=device_fallback,
         dtype=dtype,
         batching=batching,
         revision=revision,
-        trust_remote_code=trust_remote_code,
+        trust_remote_code=trust_remote_code or None,
     )
     if interactive:
-        _converse(loaded, overlong, as_json)
+        _converse(scorer, as_json)
     elif text is not None:
-        scorer = _single(loaded, overlong)
-        _print_scored({"prompt": parse_prompt(prompt), "response": text}, scorer(parse_prompt(prompt), text), as_json)
+        own = scorer.one(parse_prompt(prompt), text, reference)
+        _print_scored({"prompt": parse_prompt(prompt), "response": text}, own, as_json)
     else:
         from plaudit.cli.rows import read_scoring_rows
 
         assert source is not None
         rows = read_scoring_rows(source, prompt_column, response_column)
         if lines is None:
-            _print_rows(loaded, rows, source, overlong=overlong, as_json=as_json)
+            _print_rows(scorer, rows, source, as_json=as_json)
         else:
-            options = {"overlong": overlong, "prompt_column": prompt_column, "response_column": response_column}
-            _check_same(lines, facts := _facts(loaded, model, options))
+            columns = {"prompt_column": prompt_column, "response_column": response_column}
+            _check_same(lines, facts := scorer.facts() | columns)
             with lines.open(facts):
-                _write_rows(loaded, rows, source, lines, overlong=overlong, ctx=ctx)
+                _write_rows(scorer, rows, source, lines, ctx=ctx)
             say(f"wrote {lines.count:,} rows to {output}")
+
+
+def _check_kind(
+    model: str | None,
+    rewards: list[str] | None,
+    reference: str | None,
+    reference_column: str | None,
+    batching: str | None,
+    overlong: str,
+    *,
+    single: bool,
+) -> None:
+    """A model or rewards, and nothing that only the other one reads."""
+    if (model is None) == (not rewards):
+        raise ConfigError("give --model NAME or --reward NAME[=WEIGHT] (once or several times), one of the two")
+    if reference is not None and not single:
+        raise ConfigError("--reference belongs to --text; rows of a file have a reference column")
+    if model is not None and (reference is not None or reference_column is not None):
+        raise ConfigError("--reference and --reference-column belong to --reward; a model does not read references")
+    if rewards and (batching is not None or overlong != "error"):
+        raise ConfigError("--batching and --overlong belong to --model; leave them out")
 
 
 def _lines_of(source: str | None, output: Path | None, *, overwrite: bool, resume: bool) -> ResumableLines | None:
@@ -125,7 +164,8 @@ def _lines_of(source: str | None, output: Path | None, *, overwrite: bool, resum
         if overwrite or resume:
             raise ConfigError("--overwrite and --resume belong to --output FILE; give one, or leave them out")
         return None
-    return ResumableLines(output, resume=resume, overwrite=overwrite)
+    read = None if source in (None, "-") else Path(source).expanduser()
+    return ResumableLines(output, resume=resume, overwrite=overwrite, source=read)
 
 
 def _source(file: str | None, text: str | None, interactive: bool) -> str | None:
@@ -142,27 +182,23 @@ def _source(file: str | None, text: str | None, interactive: bool) -> str | None
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _print_rows(model: RewardModel, rows: Iterator[ScoringRow], source: str, *, overlong: str, as_json: bool) -> None:
+def _print_rows(scorer: RowScorer, rows: Iterator[ScoringRow], source: str, *, as_json: bool) -> None:
     count = 0
     with advance_bar("rows", _total(source), results_on_stdout=True) as advance:
         for chunk in _chunks(rows):
-            for row, own in zip(chunk, _score(model, chunk, overlong, advance), strict=True):
-                for line in _lines(row, own, as_json=as_json):
+            for row, (own, more) in zip(chunk, scorer.rows(chunk, advance), strict=True):
+                for line in [row.line(own, more)] if as_json else _lines(row, own):
                     print(line)
             count += len(chunk)
     _warn_of_none(count, source)
 
 
 def _write_rows(
-    model: RewardModel,
-    rows: Iterator[ScoringRow],
-    source: str,
-    lines: ResumableLines,
-    *,
-    overlong: str,
-    ctx: typer.Context,
+    scorer: RowScorer, rows: Iterator[ScoringRow], source: str, lines: ResumableLines, *, ctx: typer.Context
 ) -> None:
     """One line a row; of a file that is gone on with, those that are there are compared with their rows."""
+    from plaudit.cli.rows import wrote
+
     if lines.count:
         ctx.meta[o.INTERRUPTED] = _how_to_go_on(lines, source)
         say(f"{lines.count:,} rows are there already")
@@ -171,7 +207,7 @@ def _write_rows(
             for chunk in _chunks(rows):
                 there = lines.before(len(chunk))
                 for line, row in zip(there, chunk, strict=False):
-                    if not row.wrote(line):
+                    if not wrote(row, line):
                         raise ConfigError(
                             f"--resume: {row.location} is not the row that {lines.partial} holds in its place; "
                             f"{OTHERWISE}"
@@ -180,9 +216,9 @@ def _write_rows(
                     advance(len(chunk))
                     continue
                 # half a chunk is scored as a whole again: what shares a batch changes the last digits
-                scores = _score(model, chunk, overlong, advance)
-                for row, own in islice(zip(chunk, scores, strict=True), len(there), None):
-                    lines.write(row.line(own))
+                scored = scorer.rows(chunk, advance)
+                for row, (own, more) in islice(zip(chunk, scored, strict=True), len(there), None):
+                    lines.write(row.line(own, more))
                 lines.flush()
                 ctx.meta[o.INTERRUPTED] = _how_to_go_on(lines, source)
         if lines.before(1):
@@ -203,26 +239,12 @@ def _how_to_go_on(lines: ResumableLines, source: str) -> str:
 
 def _warn_of_none(count: int, source: str) -> None:
     if not count:
-        complain(f"warning: no rows in {'standard input' if source == '-' else source}")
+        say(f"warning: no rows in {'standard input' if source == '-' else source}")
 
 
-def _score(model: RewardModel, chunk: list[ScoringRow], overlong: str, advance: Advance) -> list[list[float]]:
-    """For each row the scores of its items."""
-    items = [item for row in chunk for item in row.items]
-    locations = [row.location for row in chunk for _ in row.items]
-    share = len(chunk) / len(items)
-    scores = iter(
-        score_located(model, items, locations, overlong=overlong, progress=lambda n: advance(n * share)).tolist()
-    )
-    return [list(islice(scores, len(row.items))) for row in chunk]
-
-
-def _lines(row: ScoringRow, scores: list[float], *, as_json: bool) -> Iterator[str]:
-    if as_json:
-        yield row.line(scores)
-    else:
-        for item, score in zip(row.items, scores, strict=True):
-            yield f"{score:.4f}\t{shorten(item.response)}"
+def _lines(row: ScoringRow, scores: list[float]) -> Iterator[str]:
+    for item, score in zip(row.items, scores, strict=True):
+        yield f"{score:.4f}\t{shorten(item.response)}"
 
 
 def _chunks(rows: Iterable[ScoringRow]) -> Iterator[list[ScoringRow]]:
@@ -262,18 +284,6 @@ ALIKE = 1e-4
 """Golden scores so near to each other are those of one model, on this device or another."""
 
 
-def _facts(model: RewardModel, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What decides the scores, the rows apart."""
-    contract = model.contract or model.make_contract()
-    return {
-        "model": name,
-        "rendering": contract.render_hash,
-        "golden": [golden.score for golden in contract.golden],
-        "dtype": model.dtype,
-        **options,
-    }
-
-
 def _check_same(lines: ResumableLines, now: dict[str, Any]) -> None:
     """Scores of one model only come into one file.
 
@@ -304,10 +314,6 @@ def _alike(then: list[float], now: list[float]) -> bool:
 # -- single texts ----------------------------------------------------------------------------------------------------
 
 
-def _single(model: RewardModel, overlong: str) -> Callable[[Prompt, str], float]:
-    return lambda prompt, response: float(model.score([prompt], [response], overlong=overlong)[0])
-
-
 def _print_scored(row: dict[str, Any], score: float, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**row, "score": score}, ensure_ascii=False), flush=True)
@@ -315,11 +321,10 @@ def _print_scored(row: dict[str, Any], score: float, as_json: bool) -> None:
         print(f"{score:.4f}\t{shorten(row['response'])}", flush=True)
 
 
-def _converse(model: RewardModel, overlong: str, as_json: bool) -> None:
+def _converse(scorer: RowScorer, as_json: bool) -> None:
     say("Type a prompt (empty: a bare text) and a response; quit or end of input ends it.")
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  lines can be edited and recalled
-    scorer = _single(model, overlong)
     while True:
         prompt = _ask("prompt> ")
         if prompt is None or prompt.strip() == "quit":
@@ -329,7 +334,7 @@ def _converse(model: RewardModel, overlong: str, as_json: bool) -> None:
             return
         try:
             row = {"prompt": prompt or None, "response": response}
-            _print_scored(row, scorer(parse_prompt(prompt or None), response), as_json)
+            _print_scored(row, scorer.one(parse_prompt(prompt or None), response, None), as_json)
         except PlauditError as error:
             complain(str(error))
 

@@ -24,6 +24,7 @@ EPILOG = (
     "[bold]Examples[/]\n"
     "plaudit train --data pairs.jsonl --output my-rm\n"
     "plaudit train --data pairs.jsonl --output my-rm --preset cpu-only --dry-run\n"
+    "plaudit train --data ratings.jsonl --objective regression --output my-rm\n"
     "plaudit train --config run.yaml --set training.weight_decay=0.1 --seed 1\n\n"
     "A flag wins over --set, --set over the configuration file, the file over a preset. Options may be written with "
     "underscores, and many by the names that other trainers give them: see --help-aliases."
@@ -42,6 +43,8 @@ def train(
     chosen_column: o.ChosenColumn = None,
     rejected_column: o.RejectedColumn = None,
     margin_column: o.MarginColumn = None,
+    response_column: o.ResponseColumn = None,
+    score_column: o.ScoreColumn = None,
     weight_column: o.WeightColumn = None,
     source_column: o.SourceColumn = None,
     group_by: o.GroupBy = None,
@@ -71,6 +74,7 @@ def train(
     target_modules: t.TargetModules = None,
     merge: t.Merge = False,
     quantization: t.Quantization = None,
+    objective: t.ObjectiveName = None,
     learning_rate: t.LearningRate = None,
     head_learning_rate: t.HeadLearningRate = None,
     learning_rate_end: t.LearningRateEnd = None,
@@ -118,7 +122,7 @@ def train(
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
-    """Train a reward model on preference pairs; evaluate, save and verify it."""
+    """Train a reward model on preference pairs (or ratings); evaluate, save and verify it."""
     if list_presets or help_aliases:
         _show_presets(as_json) if list_presets else _show_aliases(alias_table(ctx.command), as_json)
         return

@@ -66,6 +66,10 @@ Quantization = Annotated[
 
 # -- training --------------------------------------------------------------------------------------------------------
 
+ObjectiveName = Annotated[
+    str | None,
+    option("--objective", panel=TRAINING, metavar="NAME", help="bradley_terry: pairs (default); regression: ratings."),
+]
 LearningRate = Annotated[float | None, option("--learning-rate", panel=TRAINING, metavar="X", help="Peak rate.")]
 HeadLearningRate = Annotated[
     float | None,

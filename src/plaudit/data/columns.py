@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from plaudit.errors import RowError
 from plaudit.registry import suggest
@@ -18,6 +18,8 @@ CONVENTIONS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "instruction", "question", "query", "messages", "conversations"),
     "chosen": ("chosen", "preferred", "chosen_response"),
     "rejected": ("rejected", "rejected_response", "dispreferred"),
+    "response": ("response", "completion", "answer", "output", "text"),
+    "score": ("score", "rating", "reward", "label"),
     "margin": ("margin",),
     "weight": ("weight",),
     "source": ("source",),
@@ -50,6 +52,9 @@ class Columns:
         tools: tool schemas.
         chat_template_kwargs: further arguments of the chat template.
         system: system message, put before the prompt.
+        kind: what a row is: a preference pair (``chosen``, ``rejected``), or a rating (``response``, ``score``).
+        response: of a rating: the response.
+        score: of a rating: the number that says how good it is.
     """
 
     prompt: str | None = None
@@ -62,6 +67,9 @@ class Columns:
     tools: str | None = None
     chat_template_kwargs: str | None = None
     system: str | None = None
+    kind: Literal["pairs", "ratings"] = "pairs"
+    response: str | None = None
+    score: str | None = None
 
     def find(self, field: str, row: Mapping[str, Any]) -> str | None:
         """The column of ``row`` that holds ``field``, or None where nothing is mapped and no convention fits.

@@ -16,7 +16,7 @@ from plaudit.data.messages import kind
 from plaudit.data.rows import pair_group, to_example
 from plaudit.data.source import Item
 from plaudit.errors import RowError
-from plaudit.types import Example, PreferencePair, Response
+from plaudit.types import Example, PreferencePair, Rating, Response
 
 __all__ = ["DataReport", "Examiner", "OnBadRow"]
 
@@ -124,12 +124,16 @@ class Examiner:
 def _convert(item: object, columns: Columns, location: str) -> Example:
     if isinstance(item, RowError):
         raise item
-    if isinstance(item, PreferencePair):
+    if isinstance(item, (PreferencePair, Rating)):
         item = item.example(group="")
     if not isinstance(item, Example):
         if not isinstance(item, Mapping):
-            raise RowError(f"the row is {kind(item)}; expected an object, a PreferencePair or an Example", location)
+            raise RowError(
+                f"the row is {kind(item)}; expected an object, a PreferencePair, a Rating or an Example", location
+            )
         return to_example(item, columns, location)
+    if columns.kind == "ratings" and len(item.labels) != 1:
+        raise RowError(f"the row has {len(item.labels)} responses; expected a rating, which has one", location)
     for text in (item.prompt or "", *item.responses):
         turns = isinstance(text, Sequence) and all(isinstance(turn, Mapping) for turn in text)
         if not isinstance(text, str) and not turns:

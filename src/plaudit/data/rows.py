@@ -1,4 +1,4 @@
-"""One row of a preference data set -> `Example`: the only place that knows the shapes in which pairs are written.
+"""One row of a data set -> `Example`: the only place that knows the shapes in which pairs and ratings are written.
 
 Shapes: explicit prompt (texts or conversations, also where the responses repeat the prompt), implicit prompt (whatever
 both sides share at their start), ShareGPT and LLaMA-Factory rows, token ids. Knows nothing of files, of chat templates,
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from plaudit.data.columns import Columns, list_columns
 from plaudit.data.messages import drop_nulls, kind, text_or_messages
 from plaudit.errors import RowError
-from plaudit.types import Example, PreferencePair, Prompt, Response, prompt_group
+from plaudit.types import Example, PreferencePair, Prompt, Rating, Response, prompt_group
 
 __all__ = ["pair_group", "split_shared_text", "to_example"]
 
@@ -32,7 +32,7 @@ HH_MARKER = "\n\nAssistant:"
 
 
 def to_example(row: Mapping[str, Any], columns: Columns = Columns(), location: str | None = None) -> Example:  # noqa: B008
-    """The row as an `Example` with K = 2 and labels (1, 0).
+    """The row as an `Example`: a pair with K = 2 and labels (1, 0), or a rating with K = 1, as ``columns.kind`` says.
 
     Args:
         row: column -> value, as any reader gives it.
@@ -45,7 +45,11 @@ def to_example(row: Mapping[str, Any], columns: Columns = Columns(), location: s
     try:
         if not isinstance(row, Mapping):
             raise RowError(f"the row is {kind(row)}; expected an object with a column for each response")
+        if {"responses", "labels", "extras", "token_ids"} <= row.keys():  # plaudit's own
+            return _own(row)
         names = columns.find_tokenised(row)
+        if columns.kind == "ratings":
+            return _rating(row, columns, location)
         return _texts(row, columns, location) if names is None else _tokens(row, columns, names, location)
     except RowError as error:
         if error.location is not None or location is None:
@@ -85,6 +89,49 @@ def _texts(row: Mapping[str, Any], columns: Columns, location: str | None) -> Ex
         template_kwargs=_json_column(row, columns, "chat_template_kwargs", dict),
     )
     return pair.example(group=_group(row, columns) or pair_group(prompt, (chosen, rejected)), location=location)
+
+
+def _own(row: Mapping[str, Any]) -> Example:
+    try:
+        return Example.from_row(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RowError(f"the row has the columns of an Example, but not its values: {error!r:.80}") from error
+
+
+def _rating(row: Mapping[str, Any], columns: Columns, location: str | None) -> Example:
+    response_name = columns.find_required("response", row)
+    columns.find_required("score", row)
+    if row[response_name] is None:
+        raise RowError(f"{response_name} is null; expected text or a list of messages")
+    score = _number(row, columns, "score")
+    if score is None:
+        raise RowError(f"{columns.find('score', row)} is empty; expected a number")
+    response = text_or_messages(row[response_name], response_name)
+    prompt = _prompt(row, columns, conversations=isinstance(response, list))
+    if isinstance(response, list) and prompt is None:
+        turns = _after_last_user_turn(response)
+        prompt, response = response[:turns] or None, response[turns:]
+    elif isinstance(response, list) and isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    rating = Rating(
+        _with_system(prompt, row, columns),
+        response,
+        score,
+        weight=_weight(row, columns),
+        source=_source(row, columns),
+        tools=_json_column(row, columns, "tools", list),
+        template_kwargs=_json_column(row, columns, "chat_template_kwargs", dict),
+    )
+    return rating.example(group=_group(row, columns) or pair_group(prompt, (response,)), location=location)
+
+
+def _after_last_user_turn(turns: Turns) -> int:
+    """Where the reply of a whole conversation starts."""
+    places = [place for place, turn in enumerate(turns) if turn["role"] == "user"]
+    end = places[-1] + 1 if places else 0
+    if end == len(turns):
+        raise RowError("the conversation ends with a user turn; expected the reply that is rated as its end")
+    return end
 
 
 # --- prompt and responses ---------------------------------------------------------------------------------------------

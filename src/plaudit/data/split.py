@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plaudit.data.load import PreferenceData
     from plaudit.types import Example
 
-__all__ = ["assert_disjoint", "in_test", "split_data"]
+__all__ = ["assert_disjoint", "hash_share", "in_test", "split_data"]
 
 
 def in_test(group: str, fraction: float, seed: int = 0) -> bool:
@@ -23,8 +23,13 @@ def in_test(group: str, fraction: float, seed: int = 0) -> bool:
     It depends on nothing but the arguments, so a group stays on its side when data is added, and a larger fraction
     only adds groups to the test side.
     """
+    return hash_share(group, seed) < fraction
+
+
+def hash_share(group: str, seed: int = 0) -> float:
+    """A number in [0, 1) that a group has by its hash."""
     digest = hashlib.sha256(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") < fraction * 2**64
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def split_data(data: PreferenceData, fraction: float, seed: int = 0) -> tuple[PreferenceData, PreferenceData]:

@@ -1,7 +1,10 @@
-"""Attention over packed rows, registered with transformers' attention interface: no model is patched.
+"""Attention over packed rows, registered with transformers' attention interface, whose modules stay as they are.
 
 A model that is switched on (`switch_on`) computes a packed row where its forward is given ``segments``, and does what
-it did before where it is not. The mask of the plain computation is that of the plain implementation.
+it did before where it is not. The mask of the plain computation is that of the plain implementation. What else the
+fast path needs is set on the modules of one model and never saved with its weights: a forward for the classifier
+(`plaudit.models.heads`), hooks on the last layer (`last_layer`) and, on a CPU, a forward for norms (`norms`) and
+another class for linear layers (`linear`).
 
 Which computation a row takes:
 
@@ -25,7 +28,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMa
 from plaudit.engine.cpu import cpu_attention, cpu_attention_works
 from plaudit.engine.cuda import cuda_attention, kernel_for
 from plaudit.engine.last_layer import ReadParts
-from plaudit.engine.segments import Reading, Segments
+from plaudit.engine.segments import AttentionOptions, Reading, Segments
 from plaudit.errors import EngineError
 
 __all__ = ["MASK", "switch_off", "switch_on"]
@@ -41,7 +44,6 @@ def switch_on(model: PreTrainedModel) -> None:
     if before.startswith(PREFIX):
         return
     plain = "eager" if before == "eager" else "sdpa"  # other kernels are asked for packed rows only
-    _register(plain)
     model.set_attn_implementation(f"{PREFIX}{plain}")
     model._plaudit_attention = before  # type: ignore[assignment]
 
@@ -53,10 +55,6 @@ def switch_off(model: PreTrainedModel) -> None:
 
 
 def _register(plain: str) -> None:
-    name = f"{PREFIX}{plain}"
-    if name in ALL_MASK_ATTENTION_FUNCTIONS._global_mapping:
-        return
-
     def attention(
         module: nn.Module,
         query: torch.Tensor,
@@ -76,8 +74,12 @@ def _register(plain: str) -> None:
             return result
         return packed_attention(module, query, key, value, segments, **kwargs), None
 
-    AttentionInterface.register(name, attention)
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[plain])
+    AttentionInterface.register(f"{PREFIX}{plain}", attention)
+    AttentionMaskInterface.register(f"{PREFIX}{plain}", ALL_MASK_ATTENTION_FUNCTIONS[plain])
+
+
+for _name in ("eager", "sdpa"):  # at once: a model that was pickled switched on finds them in another process
+    _register(_name)
 
 
 def _plain(module: nn.Module, name: str) -> Callable[..., Any]:
@@ -122,8 +124,13 @@ def packed_attention(
     """
     if getattr(module, "is_causal", segments.causal) != segments.causal:
         raise EngineError(f"{type(module).__name__} mixes causal and bidirectional attention; choose batching padded")
-    window = sliding_window if sliding_window and max(segments.key_lengths) > sliding_window else None
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    options = AttentionOptions(
+        scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        dropout=dropout,
+        window=sliding_window if sliding_window and max(segments.key_lengths) > sliding_window else None,
+        softcap=softcap,
+        sinks=s_aux,
+    )
     query, key, value = query[0], key[0], value[0]
     parts = ReadParts.of(module)
     if parts is not None:
@@ -131,49 +138,33 @@ def packed_attention(
     if parts is not None and parts.narrows_attention:
         rows, asked = segments.reads(query.device), query
         query, segments = query.index_select(1, rows), segments.reading
-        narrow = _compute(query, key, value, segments, scaling, dropout, window, softcap, s_aux)
+        narrow = _compute(query, key, value, segments, options)
         output = torch.zeros_like(asked).index_copy(1, rows, narrow)
     else:
-        output = _compute(query, key, value, segments, scaling, dropout, window, softcap, s_aux)
+        output = _compute(query, key, value, segments, options)
     return output.transpose(0, 1).unsqueeze(0)
 
 
 def _compute(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    segments: Segments,
-    scaling: float,
-    dropout: float,
-    window: int | None,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, options: AttentionOptions
 ) -> torch.Tensor:
     """(H, T, D) by the computation that suits the device and the architecture."""
-    narrow, capped = isinstance(segments, Reading), softcap is not None
-    if query.is_cuda and not dropout and sinks is None:
+    narrow, capped, sinks = isinstance(segments, Reading), options.softcap is not None, options.sinks is not None
+    if query.is_cuda and not (sinks or options.dropout):
         kernel = kernel_for(query.device, query.dtype, query.shape[-1], capped=capped)
         if not (narrow and kernel == "flex"):  # its mask is one over the whole row
-            return cuda_attention(query, key, value, segments, scaling=scaling, window=window, softcap=softcap)
+            return cuda_attention(query, key, value, segments, options)
     if query.device.type != "cpu":
-        return _text_by_text(query, key, value, segments, scaling, dropout, window, softcap, sinks)
-    if not (narrow or capped or dropout or window or sinks is not None) and cpu_attention_works():
-        return cpu_attention(query, key, value, segments, scaling=scaling)
+        return _text_by_text(query, key, value, segments, options)
+    if not (narrow or capped or sinks or options.dropout or options.window) and cpu_attention_works():
+        return cpu_attention(query, key, value, segments, scaling=options.scaling)
     with torch.autocast("cpu", enabled=False):  # in float32: the half kernels are slower without AMX
-        q, k, v = query.float(), key.float(), value.float()
-        return _text_by_text(q, k, v, segments, scaling, dropout, window, softcap, sinks).to(query.dtype)
+        output = _text_by_text(query.float(), key.float(), value.float(), segments, options)
+        return output.to(query.dtype)
 
 
 def _text_by_text(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    segments: Segments,
-    scaling: float,
-    dropout: float,
-    window: int | None,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, options: AttentionOptions
 ) -> torch.Tensor:
     """(H, T, D); one call a text, with a mask where a query does not see all keys of its text."""
     if segments.shares:
@@ -184,42 +175,41 @@ def _text_by_text(
         key, value = key.repeat_interleave(groups, dim=0), value.repeat_interleave(groups, dim=0)
     lengths = segments.query_lengths, segments.key_lengths
     parts = zip(query.split(lengths[0], 1), key.split(lengths[1], 1), value.split(lengths[1], 1), strict=True)
-    outputs = []
+    window, outputs = options.window, []
     for text, (q, k, v) in enumerate(parts):
-        causal = segments.causal and q.shape[1] == k.shape[1] and (window is None or k.shape[1] <= window)
-        if softcap is None and sinks is None:
-            mask = None if causal else segments.mask(text, window, q.dtype, q.device)
-            outputs.append(
-                nn.functional.scaled_dot_product_attention(
-                    q[None], k[None], v[None], attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scaling
-                )[0]
-            )
-        else:
+        if options.softcap is not None or options.sinks is not None:
             mask = segments.mask(text, window, torch.float32, q.device)
-            outputs.append(_written_out(q, k, v, mask, scaling, dropout, softcap, sinks))
+            outputs.append(_written_out(q, k, v, mask, options))
+            continue
+        causal = segments.causal and q.shape[1] == k.shape[1] and (window is None or k.shape[1] <= window)
+        mask = None if causal else segments.mask(text, window, q.dtype, q.device)
+        outputs.append(
+            nn.functional.scaled_dot_product_attention(
+                q[None],
+                k[None],
+                v[None],
+                attn_mask=mask,
+                dropout_p=options.dropout,
+                is_causal=causal,
+                scale=options.scaling,
+            )[0]
+        )
     return torch.cat(outputs, dim=1)
 
 
 def _written_out(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, options: AttentionOptions
 ) -> torch.Tensor:
-    scores = (query @ key.transpose(1, 2)) * scaling  # [H, n, L]
-    if softcap is not None:
-        scores = softcap * torch.tanh(scores / softcap)
+    scores = (query @ key.transpose(1, 2)) * options.scaling  # [H, n, L]
+    if options.softcap is not None:
+        scores = options.softcap * torch.tanh(scores / options.softcap)
     scores = scores.float()
     if mask is not None:
         scores = scores + mask
-    if sinks is not None:  # one more key that everyone sees and that has no value
-        column = sinks.float().view(-1, 1, 1).expand(-1, scores.shape[1], 1)
+    if options.sinks is not None:
+        column = options.sinks.float().view(-1, 1, 1).expand(-1, scores.shape[1], 1)
         weights = torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
     else:
         weights = scores.softmax(dim=-1)
-    weights = nn.functional.dropout(weights.to(query.dtype), dropout)
+    weights = nn.functional.dropout(weights.to(query.dtype), options.dropout)
     return weights @ value

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from plaudit.engine.derivatives import refuse_second_derivatives
 from plaudit.engine.packing import Range
 from plaudit.engine.segments import Segments
 
@@ -95,6 +96,7 @@ class _Joined(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        refuse_second_derivatives()
         query, key, value, output, lse = ctx.saved_tensors
         segments, scaling = ctx.segments, ctx.scaling
         q, k, v, gradient = query[None], key[None], value[None], gradients[0][None]

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from plaudit.engine.segments import Segments
+from plaudit.engine.segments import AttentionOptions, Segments
 
 __all__ = ["cuda_attention", "flex_row_attention", "kernel_for"]
 
@@ -32,19 +32,12 @@ def kernel_for(device: torch.device, dtype: torch.dtype, head_dim: int, *, cappe
 
 
 def cuda_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    segments: Segments,
-    *,
-    scaling: float,
-    window: int | None,
-    softcap: float | None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, options: AttentionOptions
 ) -> torch.Tensor:
-    """Attention of a packed row: query (H, T, D), key and value (H_kv, T, D) -> (H, T, D)."""
-    kernel = kernel_for(query.device, query.dtype, query.shape[-1], capped=softcap is not None)
+    """Attention of a packed row without dropout and sinks: query (H, T, D), key and value (H_kv, T, D) -> (H, T, D)."""
+    kernel = kernel_for(query.device, query.dtype, query.shape[-1], capped=options.softcap is not None)
     if kernel == "flex":
-        return flex_row_attention(query, key, value, segments, scaling=scaling, window=window, softcap=softcap)
+        return flex_row_attention(query, key, value, segments, options)
     q, k, v = (tensor.transpose(0, 1) for tensor in (query, key, value))  # [T, H, D]
     if segments.shares:
         index = segments.key_index(k.device)
@@ -52,25 +45,29 @@ def cuda_attention(
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     q_offsets, k_offsets = segments.offsets(q.device)
     longest = max(segments.query_lengths), max(segments.key_lengths)
-    left = -1 if window is None else window - 1
+    left = -1 if options.window is None else options.window - 1
     right = 0 if segments.causal else left
     if kernel == "flash-attn":
         from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
-        options: dict[str, Any] = {"softmax_scale": scaling, "causal": segments.causal, "window_size": (left, right)}
-        if softcap is not None:
-            options["softcap"] = softcap
-        output: torch.Tensor = flash_attn_varlen_func(q, k, v, q_offsets, k_offsets, *longest, **options)
+        settings: dict[str, Any] = {
+            "softmax_scale": options.scaling,
+            "causal": segments.causal,
+            "window_size": (left, right),
+        }
+        if options.softcap is not None:
+            settings["softcap"] = options.softcap
+        output: torch.Tensor = flash_attn_varlen_func(q, k, v, q_offsets, k_offsets, *longest, **settings)
     else:
         from torch.nn.attention.varlen import varlen_attn
 
         groups = q.shape[1] // k.shape[1]
-        options = {"scale": scaling, "window_size": (left, right)}
+        settings = {"scale": options.scaling, "window_size": (left, right)}
         if groups > 1 and "enable_gqa" in _varlen_options():
-            options["enable_gqa"] = True
+            settings["enable_gqa"] = True
         elif groups > 1:
             k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        output = varlen_attn(q, k, v, q_offsets, k_offsets, *longest, **options)  # type: ignore[assignment]
+        output = varlen_attn(q, k, v, q_offsets, k_offsets, *longest, **settings)  # type: ignore[assignment]
     return output.transpose(0, 1)
 
 
@@ -85,17 +82,10 @@ def _varlen_options() -> frozenset[str]:
 
 
 def flex_row_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    segments: Segments,
-    *,
-    scaling: float,
-    window: int | None,
-    softcap: float | None,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, options: AttentionOptions
 ) -> torch.Tensor:
     """The same through FlexAttention: one block mask over the row, made once and kept with the segments."""
-    device = query.device
+    device, window, softcap = query.device, options.window, options.softcap
     text, offset, position, visible = segments.owners(device)
     causal = segments.causal
 
@@ -120,7 +110,7 @@ def flex_row_attention(
         value[None],
         score_mod=cap if softcap is not None else None,
         block_mask=mask,
-        scale=scaling,
+        scale=options.scaling,
         enable_gqa=query.shape[0] > key.shape[0],
     )
     return output[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from functools import cache
@@ -18,6 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from plaudit.errors import ConfigError
 
 __all__ = ["FastLinear", "fast_linears", "fast_products"]
 
@@ -39,7 +42,15 @@ def fast_linears(model: nn.Module) -> bool:
 
 
 class FastLinear(nn.Linear):
-    """A linear layer whose three float32 products go through oneDNN; any other input is computed as ever."""
+    """A linear layer whose three float32 products go through oneDNN; any other input is computed as ever.
+
+    A layer that was pickled on another machine is a plain one again where that would not be exact or no faster.
+    """
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if not fast_products():
+            self.__class__ = nn.Linear  # type: ignore[assignment]
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         plain = (
@@ -106,9 +117,37 @@ class _OneDnn:
 
 @cache
 def fast_products() -> bool:
-    """Whether oneDNN's float32 product is exact and faster here: measured once, in a tenth of a second."""
+    """Whether linear layers use oneDNN's float32 product: where it is exact and faster, by `_probe`, once a process.
+
+    The environment variable PLAUDIT_FAST_LINEAR decides instead of the time: 0 never, 1 always.
+
+    Raises:
+        ConfigError: that variable has another value, or is 1 where the product cannot be reached or is not exact.
+    """
+    forced = os.environ.get("PLAUDIT_FAST_LINEAR", "")
+    if forced not in ("", "0", "1"):
+        raise ConfigError(f"PLAUDIT_FAST_LINEAR: expected 0, 1 or nothing, got {forced!r}")
+    if forced == "0":
+        return False
     if not torch.backends.mkldnn.is_available() or getattr(_switch(), "fp32_precision", None) != "none":
+        if forced:
+            raise ConfigError("PLAUDIT_FAST_LINEAR=1: this torch has no oneDNN, or torch.backends.mkldnn.matmul is set")
         return False  # not there, or somebody has chosen for the process
+    error, duration = _probe()
+    if forced and error > MOST_ERROR:
+        raise ConfigError("PLAUDIT_FAST_LINEAR=1: on this processor the product would be in bfloat16; leave it out")
+    chosen = error <= MOST_ERROR and (bool(forced) or duration <= MOST_TIME)
+    logger.debug(
+        "float32 products: oneDNN takes %.2f of the default's time with %.2f of its error: %s",
+        duration,
+        error,
+        "used" if chosen else "not used",
+    )
+    return chosen
+
+
+def _probe() -> tuple[float, float]:
+    """oneDNN's error, against float64, and time, as parts of the default product's: in a tenth of a second."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(shape, generator=generator) for shape in ((1024, 384), (1024, 384)))
     exact = a[:64].double() @ b.double().T
@@ -120,11 +159,4 @@ def fast_products() -> bool:
                 product = F.linear(a, b)
                 times[which] = min(times[which], time.thread_time() - start)
             errors[which] = float((product[:64].double() - exact).abs().max())
-    chosen = errors[1] <= MOST_ERROR * errors[0] and times[1] <= MOST_TIME * times[0]
-    logger.debug(
-        "float32 products: oneDNN takes %.2f of the default's time with %.2f of its error: %s",
-        times[1] / times[0],
-        errors[1] / errors[0],
-        "used" if chosen else "not used",
-    )
-    return chosen
+    return errors[1] / errors[0], times[1] / times[0]

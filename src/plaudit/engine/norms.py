@@ -8,11 +8,13 @@ weight * x / rms(x) or (1 + weight) * x / rms(x) (Zhang & Sennrich 2019, Root Me
 from __future__ import annotations
 
 import copy
-import types
 from typing import Any
 
 import torch
 from torch import nn
+
+from plaudit.engine.bound import bind_forward
+from plaudit.engine.derivatives import refuse_second_derivatives
 
 __all__ = ["fast_norms"]
 
@@ -28,7 +30,7 @@ def fast_norms(model: nn.Module) -> int:
         known = _what_it_computes(module)
         if known is not None:
             module._plaudit_norm = known  # type: ignore[assignment]
-            module.forward = types.MethodType(_forward, module)
+            bind_forward(module, _forward)
             changed += 1
     return changed
 
@@ -78,6 +80,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        refuse_second_derivatives()
         x, weight, inverse = ctx.saved_tensors
         width = x.shape[-1]
         product = gradients[0] * x

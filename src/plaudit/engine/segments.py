@@ -12,9 +12,28 @@ import torch
 
 from plaudit.engine.packing import Packing, Range, Stretch
 
-__all__ = ["Segments", "Siblings"]
+__all__ = ["AttentionOptions", "Segments", "Siblings"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """How an architecture turns scores into weights.
+
+    Attributes:
+        scaling: of the scores.
+        dropout: probability, of the weights.
+        window: a query sees keys less than so many positions away; None: all of them.
+        softcap: scores are capped, softcap * tanh(score / softcap) (Gemma 2, 2024, section 2).
+        sinks: (H,) scores of one more key that everyone sees and that has no value (gpt-oss, 2025).
+    """
+
+    scaling: float
+    dropout: float = 0.0
+    window: int | None = None
+    softcap: float | None = None
+    sinks: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def evaluate(
                 raise RowError(error.problem, chunk[pair].location or f"pair {len(chosen) + pair + 1}") from error
         else:
             scores = scorer.score([item.prompt for item in items], [item.response for item in items])
-        pairs = _checked(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)
+        pairs = checked_scores(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)
         for example, (first, second) in zip(chunk, pairs, strict=True):
             swapped = example.labels[1] > example.labels[0]
             chosen.append(second if swapped else first)
@@ -155,7 +155,7 @@ def _baseline_margins(
     sides: list[tuple[Response, Response]], ngram: NgramModel | None
 ) -> dict[str, npt.NDArray[np.float64]]:
     """By baseline, (M,) numbers above 0 where it prefers the preferred response, the first of each of the M sides."""
-    longer = np.array([_length(best) - _length(worst) for best, worst in sides], dtype=np.float64)
+    longer = np.array([length_of(best) - length_of(worst) for best, worst in sides], dtype=np.float64)
     margins = {"longer wins": longer, "shorter wins": -longer}
     if ngram is not None:
         scores = ngram.score([None] * (2 * len(sides)), [response for pair in sides for response in pair])
@@ -163,7 +163,7 @@ def _baseline_margins(
     return margins
 
 
-def _checked(scores: Any, expected: int, *, start: int) -> npt.NDArray[np.float64]:
+def checked_scores(scores: Any, expected: int, *, start: int) -> npt.NDArray[np.float64]:
     """Scores as float64, checked: a scorer may be anybody's."""
     result = np.asarray(scores, dtype=np.float64)
     if result.shape != (expected,):
@@ -174,7 +174,8 @@ def _checked(scores: Any, expected: int, *, start: int) -> npt.NDArray[np.float6
     return result
 
 
-def _length(response: Response) -> int:
+def length_of(response: Response) -> int:
+    """Characters of a response, all its turns together."""
     if isinstance(response, str):
         return len(response)
     return sum(len(str(message.get("content") or "")) for message in response)

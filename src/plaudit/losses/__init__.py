@@ -4,7 +4,8 @@ To add one: write a file here with a function of the type `Objective`, decorated
 and import it below; the contract test in ``tests/losses`` covers it at once.
 """
 
-from plaudit.losses.base import OBJECTIVES, LossOptions, Objective
+from plaudit.losses.base import OBJECTIVES, LossOptions, Objective, Rows, reads, rows_of
 from plaudit.losses.bradley_terry import bradley_terry
+from plaudit.losses.regression import regression
 
-__all__ = ["OBJECTIVES", "LossOptions", "Objective", "bradley_terry"]
+__all__ = ["OBJECTIVES", "LossOptions", "Objective", "Rows", "bradley_terry", "reads", "regression", "rows_of"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
 
 import torch
 
 from plaudit.registry import Registry
 
-__all__ = ["OBJECTIVES", "LossOptions", "Objective"]
+__all__ = ["OBJECTIVES", "LossOptions", "Objective", "Rows", "reads", "rows_of"]
+
+Rows = Literal["pairs", "ratings"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,14 @@ class LossOptions:
     Attributes:
         center_rewards: weight of the centering term, >= 0 (Eisenstein et al. 2023, arXiv:2312.09244, eq. 2).
         label_smoothing: share of labels taken to be wrong, in [0, 0.5).
+        label_shift: of ratings: what is taken off them, where the model's head has no bias that could learn it.
+        label_scale: of ratings: their standard deviation, > 0.
     """
 
     center_rewards: float = 0.0
     label_smoothing: float = 0.0
+    label_shift: float = 0.0
+    label_scale: float = 1.0
 
 
 class Objective(Protocol):
@@ -33,6 +40,25 @@ class Objective(Protocol):
     ) -> torch.Tensor:
         """Losses (M,) from rewards (M, K), labels (M, K) and margins (M,); all float32."""
         ...
+
+
+O = TypeVar("O", bound=Objective)  # noqa: E741
+
+
+def reads(rows: Rows) -> Callable[[O], O]:
+    """Decorator: says what rows an objective learns from; without it they are preference pairs."""
+
+    def mark(objective: O) -> O:
+        objective.rows = rows  # type: ignore[attr-defined]
+        return objective
+
+    return mark
+
+
+def rows_of(objective: Objective) -> Rows:
+    """What rows an objective learns from."""
+    rows: Rows = getattr(objective, "rows", "pairs")
+    return rows
 
 
 OBJECTIVES: Registry[Objective] = Registry("objectives")

@@ -6,7 +6,7 @@ and ``save_pretrained`` see the model they know. Knows nothing about tokens or l
 
 from __future__ import annotations
 
-import types
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,9 +15,10 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
 from plaudit.engine.attention import MASK, switch_on
+from plaudit.engine.bound import Bound, bind_forward
 from plaudit.engine.segments import Segments
 
-__all__ = ["Float32Linear", "head_modules", "install_reward_head", "pools_first_token", "reads_last_token"]
+__all__ = ["Float32Linear", "as_saved", "head_modules", "install_reward_head", "pools_first_token", "reads_last_token"]
 
 
 class Float32Linear(nn.Linear):
@@ -54,7 +55,15 @@ def install_reward_head(model: PreTrainedModel) -> None:
         for module in head.modules():
             if type(module) is nn.Linear:
                 module.__class__ = Float32Linear
-    model.forward = types.MethodType(_reward_forward, model)
+    bind_forward(model, _reward_forward)
+
+
+def as_saved(model: PreTrainedModel) -> Callable[..., Any]:
+    """The forward that gives the scores of the saved model: of a model in training, without the autocast that
+    accelerate has laid around it."""
+    before = model.__dict__.get("_original_forward")
+    wrapped = before is not None and not isinstance(model.__dict__.get("forward"), Bound)
+    return before if wrapped else model  # type: ignore[return-value]
 
 
 def _reward_forward(

@@ -14,16 +14,13 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from plaudit.engine.attention import switch_off, switch_on
 from plaudit.engine.batcher import Batcher
 from plaudit.engine.check import self_check
-from plaudit.engine.last_layer import read_last_layer
-from plaudit.engine.linear import fast_linears
-from plaudit.engine.norms import fast_norms
-from plaudit.engine.support import Support, packing_support
+from plaudit.engine.support import Support
 from plaudit.errors import ConfigError, ContractError, ModelError, RenderError, ScoreError
 from plaudit.files import atomic_folder
 from plaudit.formatting import Rendered, Renderer, RenderItem, RenderSpec, TooLongError, default_spec
+from plaudit.models.batching import batcher_of, choose_path
 from plaudit.models.build import (
     EMBEDDED_ID,
     load_model,
@@ -33,7 +30,7 @@ from plaudit.models.build import (
 )
 from plaudit.models.contract import CONTRACT_FILE, GOLDEN_INPUTS, GoldenCheck, GoldenExample, ScoringContract, tolerance
 from plaudit.models.device import resolve_device
-from plaudit.models.heads import install_reward_head, pools_first_token, reads_last_token
+from plaudit.models.heads import as_saved, install_reward_head, reads_last_token
 from plaudit.models.lora import save_adapter
 from plaudit.models.saved import check_plain_transformers, find_contract
 from plaudit.types import Comparison, Prompt, RankedResponse, Response
@@ -48,7 +45,6 @@ logger = logging.getLogger(__name__)
 SCORING_ROWS = 32
 SCORING_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
 """Tokens of a batch, padding included, by kind of device."""
-BATCHING = ("auto", "packed", "padded")
 MODEL_FILES = (
     "config.json",
     "generation_config.json",
@@ -77,7 +73,8 @@ class RewardModel:
         base_model: what it was trained from, for the record.
         adapter: the `PeftModel` around ``model``, where it carries one: then only adapter and head are saved.
         batching: ``auto``: prompts are computed once and nothing is padded where the architecture allows it;
-            ``packed``: an error where it does not; ``padded``: plain padded batches.
+            ``packed``: an error where it does not; ``padded``: plain padded batches; or a `Support` with the padded
+            path and the reason for it.
 
     Attributes:
         support: the path that batches take, and why.
@@ -92,7 +89,7 @@ class RewardModel:
         device: torch.device | None = None,
         base_model: str = "",
         adapter: PeftModel | None = None,
-        batching: str = "auto",
+        batching: str | Support = "auto",
     ) -> None:
         install_reward_head(model)
         self.quantization = _quantization_of(model)
@@ -105,28 +102,8 @@ class RewardModel:
         self.adapter = adapter
         self.contract: ScoringContract | None = None
         self.folder: Path | None = None
-        self.support = self._choose_path(batching)
+        self.support = choose_path(model, batching)
         self._checked = self.support.path == "padded"
-
-    def _choose_path(self, batching: str) -> Support:
-        if batching not in BATCHING:
-            raise ConfigError(f"batching: expected one of {', '.join(BATCHING)}, got {batching!r}")
-        support = packing_support(self.model)
-        if batching == "padded":
-            switch_off(self.model)
-            return Support("padded", "as asked")
-        if support.path == "padded":
-            if batching == "packed":
-                raise ConfigError(f"batching packed: {type(self.model).__name__} cannot, {support.reason}; use auto")
-            logger.info("%s", support.line)
-        else:
-            switch_on(self.model)
-            fast_linears(self.model)
-            fast_norms(self.model)
-            causal = support.path == "shared"
-            if causal or pools_first_token(self.model):
-                read_last_layer(self.model, causal=causal)
-        return support
 
     @property
     def spec(self) -> RenderSpec:
@@ -479,18 +456,11 @@ class RewardModel:
     @property
     def batcher(self) -> Batcher:
         """Makes this model's inputs."""
-        pad = self.tokenizer.pad_token_id
-        return Batcher(
-            path=self.support.path,
-            last_token=reads_last_token(self.model),
-            token_types="token_type_ids" in self.tokenizer.model_input_names,
-            pad_token_id=pad if pad is not None else 0,
-            first_position=self.support.first_position,
-        )
+        return batcher_of(self.model, self.tokenizer, self.support)
 
     def _rewards(self, inputs: dict[str, Any]) -> torch.Tensor:
         given = {name: x.to(self.device) if isinstance(x, torch.Tensor) else x for name, x in inputs.items()}
-        rewards: torch.Tensor = self.model(**given).logits
+        rewards: torch.Tensor = as_saved(self.model)(**given).logits
         return rewards
 
     def predict(self, prompt: Prompt, response: Response) -> float:

@@ -20,7 +20,7 @@ base_model: {{ hub_base }}
 # {{ name }}
 
 A reward model: it reads a prompt and a response and answers with one number, higher is better. Trained with plaudit
-{{ versions.plaudit }} from `{{ base_model }}` on {{ "{:,}".format(data.train_pairs) }} preference pairs
+{{ versions.plaudit }} from `{{ base_model }}` on {{ "{:,}".format(data.train_pairs) }} {{ "rated texts" if data.kind == "ratings" else "preference pairs" }}
 ({{ data.source }}{% if data.split %}, {{ data.split }}{% endif %}; fingerprint `{{ data.fingerprint }}`).
 
 ## Use
@@ -66,7 +66,20 @@ Texts are rendered with the layout `{{ render.layout }}`, at most {{ render.max_
 `plaudit verify` proves the scores in `scoring_contract.json`.
 
 ## Figures
-{% if evaluation %}
+{% if evaluation and data.kind == "ratings" %}
+Held out by {{ data.group_by or "prompt" }}: {{ "{:,}".format(evaluation.ratings) }} rated texts of {{ "{:,}".format(evaluation.prompts) }} {{ "groups" if data.group_by else "prompts or bare texts" }}.
+
+| scores against ratings | | 95% interval |
+|---|---|---|
+| **Spearman** | {{ "%.3f"|format(evaluation.fidelity.spearman.value) }} | {{ "%.3f"|format(evaluation.fidelity.spearman.low) }} to {{ "%.3f"|format(evaluation.fidelity.spearman.high) }} |
+| Pearson | {{ "%.3f"|format(evaluation.fidelity.pearson.value) }} | {{ "%.3f"|format(evaluation.fidelity.pearson.low) }} to {{ "%.3f"|format(evaluation.fidelity.pearson.high) }} |
+| pairs in the same order | {{ "%.3f"|format(evaluation.fidelity.agreement.value) }} | {{ "%.3f"|format(evaluation.fidelity.agreement.low) }} to {{ "%.3f"|format(evaluation.fidelity.agreement.high) }} |
+{%- for baseline, interval in evaluation.baselines.items() %}
+| {{ baseline }} alone (Spearman) | {{ "%.3f"|format(interval.value) }} | {{ "%.3f"|format(interval.low) }} to {{ "%.3f"|format(interval.high) }} |
+{%- endfor %}
+
+Error (RMSE) {{ "%.3g"|format(evaluation.rmse) }}; the ratings have mean {{ "%.3g"|format(evaluation.rating_mean) }} and standard deviation {{ "%.3g"|format(evaluation.rating_std) }}.
+{% elif evaluation %}
 Held out by {{ data.group_by or "prompt" }}: {{ "{:,}".format(evaluation.pairs) }} pairs of {{ "{:,}".format(evaluation.prompts) }} {{ "groups" if data.group_by else "prompts" }}.
 
 | | accuracy | 95% interval |

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -23,7 +23,7 @@ from plaudit.training.reporters import check_reporters
 if TYPE_CHECKING:
     pass
 
-__all__ = ["DataConfig", "LoraSettings", "ModelConfig", "TrainConfig", "load_config"]
+__all__ = ["DataConfig", "LoraSettings", "ModelConfig", "Section", "TrainConfig", "load_config", "make_config"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,13 @@ _POSITIVE = {
 }
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration; unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the preferences come from and how they are split."""
 
     source: str = Field(description="file, folder or Hub dataset id with chosen and rejected responses")
@@ -61,6 +63,8 @@ class DataConfig(_Section):
     prompt_column: str | None = Field(None, description="column with the prompt")
     chosen_column: str | None = Field(None, description="column with the preferred response")
     rejected_column: str | None = Field(None, description="column with the other response")
+    response_column: str | None = Field(None, description="column with the rated response (objective regression)")
+    score_column: str | None = Field(None, description="column with its rating (objective regression)")
     margin_column: str | None = Field(None, description="column with the margin")
     weight_column: str | None = Field(None, description="column with the weight of a pair")
     source_column: str | None = Field(None, description="column that says where a row comes from")
@@ -82,10 +86,12 @@ class DataConfig(_Section):
             weight=self.weight_column,
             source=self.source_column,
             group_by=self.group_by,
+            response=self.response_column,
+            score=self.score_column,
         )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which model is trained, how it renders and where it runs."""
 
     name: str = Field("embedded", description="'embedded' (MiniLM, needs the extra [embedded]), a folder or a Hub id")
@@ -108,7 +114,7 @@ class ModelConfig(_Section):
     device_fallback: Literal["cpu"] | None = Field(None, description="what to use where the device is missing or fails")
 
 
-class LoraSettings(_Section):
+class LoraSettings(Section):
     """Low-rank adapters (Hu et al. 2021): only they and the head are trained, and both are saved."""
 
     r: int = Field(16, ge=1, description="rank")
@@ -131,7 +137,7 @@ class LoraSettings(_Section):
         return value
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """A whole training run.
 
     ``data`` and ``model`` may be given as a plain string (the source, the name), ``lora`` as true. ``training`` holds
@@ -234,10 +240,10 @@ def _check_step(training: dict[str, Any]) -> None:
     pairs = [name for name in STEP_IN_PAIRS if training.get(name) is not None]
     if training.get("tokens_per_step") is not None and pairs:
         flags = {"per_device_train_batch_size": "batch-size", "gradient_accumulation_steps": "gradient-accumulation"}
-        flag = flags.get(pairs[0], pairs[0].replace("_", "-"))
+        given = [f"{name}={training[name]} (--{flags.get(name, name.replace('_', '-'))})" for name in pairs]
         raise ValueError(
-            f"training.tokens_per_step (--tokens-per-step) says how large a step is, in tokens; leave "
-            f"training.{pairs[0]} (--{flag}) out, or give it alone"
+            f"got tokens_per_step={training['tokens_per_step']} (--tokens-per-step), which sizes a step in "
+            f"tokens, and {', '.join(given)}, which sizes it in pairs; leave one or the other out"
         )
 
 
@@ -288,12 +294,24 @@ def _in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def make_config(values: dict[str, Any]) -> TrainConfig:
-    """A `TrainConfig` from plain values; every problem becomes one `ConfigError` with the key and a suggestion."""
+C = TypeVar("C", bound=Section)
+
+
+@overload
+def make_config(values: dict[str, Any]) -> TrainConfig: ...
+
+
+@overload
+def make_config(values: dict[str, Any], kind: type[C]) -> C: ...
+
+
+def make_config(values: dict[str, Any], kind: type[Section] = TrainConfig) -> Section:
+    """A `TrainConfig` (or another kind) from plain values; every problem becomes one `ConfigError` with the key and a
+    suggestion."""
     try:
-        return TrainConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
+        raise ConfigError("; ".join(_explain(e, kind) for e in error.errors())) from error
 
 
 def load_config(
@@ -363,11 +381,11 @@ def _training_fields() -> set[str]:
     return {*reward_config_fields(), "warmup_ratio", "mixed_precision"}
 
 
-def _explain(error: Any) -> str:
+def _explain(error: Any, kind: type[Section]) -> str:
     place = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
         sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "lora": LoraSettings}
-        section = sections.get(place[0], TrainConfig) if len(place) > 1 else TrainConfig
+        section = sections.get(place[0], kind) if len(place) > 1 else kind
         if len(place) == 1:
             for home, fields in (
                 ("training", _training_fields()),

@@ -1,4 +1,4 @@
-"""`PairCounts` while they run: tensors on the device, added up batch by batch, over the ranks once. Knows no model."""
+"""`Counts` while they run: tensors on the device, added up batch by batch, over the ranks once. Knows no model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import Any
 
 import torch
 
-from plaudit.metrics import PairCounts
+from plaudit.losses import Rows
+from plaudit.metrics import Counts, PairCounts, RatingCounts
 
 __all__ = ["RunningCounts"]
 
-_SUMS, _MINIMA, _MAXIMA = (PairCounts.names(kind) for kind in ("sum", "min", "max"))
+KINDS: dict[Rows, type[Counts]] = {"pairs": PairCounts, "ratings": RatingCounts}
 
 
 class RunningCounts:
-    """`PairCounts` as tensors on the device: no synchronisation until someone asks."""
+    """`Counts` as tensors on the device: no synchronisation until someone asks.
 
-    def __init__(self) -> None:
+    Args:
+        rows: what the examples are: pairs (K >= 2: the best response against the worst) or ratings (K = 1).
+    """
+
+    def __init__(self, rows: Rows = "pairs") -> None:
+        self.kind = KINDS[rows]
         self.values: dict[str, torch.Tensor] = {}
 
     def add(
@@ -30,52 +36,76 @@ class RunningCounts:
     ) -> None:
         """Adds M examples: ``rewards, labels, lengths: (M, K)``, ``losses, counted: (M,)``."""
         wide = torch.float32 if rewards.device.type == "mps" else torch.float64
-        rewards, losses = rewards.to(wide), losses.to(wide)  # before squaring: the spread of a few equal rewards is 0
-        best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
-        chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
-        lengths = lengths.to(rewards.dtype)
-        length_gap = (lengths.gather(1, best) - lengths.gather(1, worst))[:, 0] * counted
-        gap = (chosen - rejected) * counted
-        infinity = torch.where(counted > 0, 0.0, torch.inf)
+        rewards, labels, losses = rewards.to(wide), labels.to(wide), losses.to(wide)  # before squaring: of equal
+        lengths = lengths.to(wide)  # rewards the spread is 0
         new = {
-            "pairs": counted.sum(),
-            "correct": ((chosen > rejected) * counted).sum(),
-            "ties": ((chosen == rejected) * counted).sum(),
+            "count": counted.sum(),
             "loss": (losses * counted).sum(),
             "tokens": (lengths * counted[:, None]).sum(),
-            "reward_gap_squares": gap.square().sum(),
-            "length_gap_sum": length_gap.sum(),
-            "length_gap_squares": length_gap.square().sum(),
-            "gap_products": (gap * length_gap).sum(),
-            "unequal": (length_gap != 0).sum(),
-            "longer_chosen": (length_gap > 0).sum(),
-            "longer_preferred": (gap * length_gap > 0).sum(),
         }
-        for side, scores in (("chosen", chosen), ("rejected", rejected)):
-            new |= {
-                f"{side}_sum": (scores * counted).sum(),
-                f"{side}_squares": (scores.square() * counted).sum(),
-                f"{side}_minimum": (scores + infinity).min(),
-                f"{side}_maximum": (scores - infinity).max(),
-            }
+        sums = _of_pairs if self.kind is PairCounts else _of_ratings
+        new |= sums(rewards, labels, counted, lengths)
+        minima, added = self.kind.names("min"), set(self.kind.names("sum"))
         for name, value in new.items():
             value = value.to(wide)
             old = self.values.get(name)
             if old is None:
                 self.values[name] = value
-            elif name in _SUMS:
+            elif name in added:
                 self.values[name] = old + value
             else:
-                self.values[name] = (torch.minimum if name in _MINIMA else torch.maximum)(old, value)
+                self.values[name] = (torch.minimum if name in minima else torch.maximum)(old, value)
 
-    def total(self, accelerator: Any) -> PairCounts:
+    def total(self, accelerator: Any) -> Counts:
         """The counts over all ranks."""
-        names = [f.name for f in dataclasses.fields(PairCounts)]
-        empty = dataclasses.asdict(PairCounts())
+        names = [f.name for f in dataclasses.fields(self.kind)]
+        empty = dataclasses.asdict(self.kind())
         device = accelerator.device
         wide = torch.float32 if device.type == "mps" else torch.float64
         mine = torch.stack([self.values.get(n, torch.tensor(float(empty[n]))).to(device, wide) for n in names])
         every = accelerator.gather(mine.unsqueeze(0)) if accelerator.num_processes > 1 else mine.unsqueeze(0)
         totals = {"sum": every.sum(dim=0), "min": every.amin(dim=0), "max": every.amax(dim=0)}
-        kind = {**dict.fromkeys(_SUMS, "sum"), **dict.fromkeys(_MINIMA, "min"), **dict.fromkeys(_MAXIMA, "max")}
-        return PairCounts(**{name: float(totals[kind[name]][i]) for i, name in enumerate(names)})
+        kind = {name: how for how in totals for name in self.kind.names(how)}
+        return self.kind(**{name: float(totals[kind[name]][i]) for i, name in enumerate(names)})
+
+
+Sums = dict[str, torch.Tensor]
+
+
+def _extremes(name: str, rewards: torch.Tensor, counted: torch.Tensor) -> Sums:
+    infinity = torch.where(counted > 0, 0.0, torch.inf)
+    return {f"{name}_minimum": (rewards + infinity).min(), f"{name}_maximum": (rewards - infinity).max()}
+
+
+def _of_pairs(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor, lengths: torch.Tensor) -> Sums:
+    best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
+    chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
+    length_gap = (lengths.gather(1, best) - lengths.gather(1, worst))[:, 0] * counted
+    gap = (chosen - rejected) * counted
+    sums = {
+        "correct": ((chosen > rejected) * counted).sum(),
+        "ties": ((chosen == rejected) * counted).sum(),
+        "reward_gap_squares": gap.square().sum(),
+        "length_gap_sum": length_gap.sum(),
+        "length_gap_squares": length_gap.square().sum(),
+        "gap_products": (gap * length_gap).sum(),
+        "unequal": (length_gap != 0).sum(),
+        "longer_chosen": (length_gap > 0).sum(),
+        "longer_preferred": (gap * length_gap > 0).sum(),
+    }
+    for side, scores in (("chosen", chosen), ("rejected", rejected)):
+        sums |= {f"{side}_sum": (scores * counted).sum(), f"{side}_squares": (scores.square() * counted).sum()}
+        sums |= _extremes(side, scores, counted)
+    return sums
+
+
+def _of_ratings(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor, lengths: torch.Tensor) -> Sums:
+    reward, label = rewards[:, 0], labels[:, 0]
+    return {
+        "reward_sum": (reward * counted).sum(),
+        "reward_squares": (reward.square() * counted).sum(),
+        "label_sum": (label * counted).sum(),
+        "label_squares": (label.square() * counted).sum(),
+        "products": (reward * label * counted).sum(),
+        "error_squares": ((reward - label).square() * counted).sum(),
+    } | _extremes("reward", reward, counted)

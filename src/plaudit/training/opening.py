@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from plaudit.engine.support import Support
 from plaudit.errors import ConfigError, ContractError, NotARewardModelError
 from plaudit.formatting import RenderSpec, default_spec
 from plaudit.models.build import LoadedModel, load_model, position_limit, resolve_pad_token
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import BitsAndBytesConfig
 
-__all__ = ["batching_for", "check_start", "go_on_from", "name_of", "open_model", "set_trainable", "spec_from"]
+__all__ = [
+    "batching_for",
+    "check_for_ratings",
+    "check_start",
+    "go_on_from",
+    "name_of",
+    "open_model",
+    "set_trainable",
+    "spec_from",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +54,9 @@ def name_of(model: Any, *, whole: bool = False) -> str:
     return name if whole else name.rstrip("/").split("/")[-1]
 
 
-def batching_for(args: RewardConfig, data_collator: Any) -> str:
+def batching_for(args: RewardConfig, data_collator: Any) -> str | Support:
     """The batching of a run: a collator of the user's, ``pad_to_multiple_of`` and NEFTune (whose noise is scaled by the
-    length of a row) mean padded batches.
+    length of a row) mean padded batches, for that reason.
 
     Raises:
         ConfigError: packed batches are asked for beside one of these.
@@ -56,9 +66,23 @@ def batching_for(args: RewardConfig, data_collator: Any) -> str:
         if given is not None and args.batching != "padded":
             if args.batching == "packed":
                 raise ConfigError(f"batching packed: {name} means padded batches; leave one of the two out")
-            logger.info("batches: padded, because %s is given", name)
-            return "padded"
+            return Support("padded", f"{name} is given")
     return args.batching
+
+
+def check_for_ratings(args: RewardConfig, data_collator: Any) -> None:
+    """Refuses what has a meaning for preference pairs only.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name in ("center_rewards_coefficient", "label_smoothing_factor"):
+        if getattr(args, name):
+            raise ConfigError(
+                f"{name} has no effect with the objective {args.objective!r}, which reads ratings; leave it out"
+            )
+    if data_collator is not None:
+        raise ConfigError(f"a data_collator takes preference pairs, and the objective {args.objective!r} reads ratings")
 
 
 def open_model(

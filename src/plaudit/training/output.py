@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from plaudit.errors import OutputError
-from plaudit.evaluation import EvaluationReport
+from plaudit.evaluation import EvaluationReport, RatingReport
 from plaudit.models.build import EMBEDDED, EMBEDDED_ID
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.card import model_card
@@ -101,10 +101,11 @@ def save_artifact(
     config: TrainConfig,
     trainer: RewardTrainer,
     model: RewardModel,
-    report: EvaluationReport | None,
+    report: EvaluationReport | RatingReport | None,
     facts: dict[str, Any],
     settings: dict[str, Any],
     effective: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     """Writes the artifact, proves that it reloads to equal scores, and gives the run its name."""
     run, output = run_folder(config), config.output
@@ -129,6 +130,7 @@ def save_artifact(
     metrics = {
         "held_out": report.to_dict() if report else None,
         "training": {"history": trainer.state.log_history, "steps": trainer.state.global_step},
+        **more,
     }
     values = json.loads(config.model_dump_json(exclude=ONCE))
     values["training"] = effective  # what was chosen and what was set by default: it trains the same again

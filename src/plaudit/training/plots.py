@@ -23,7 +23,7 @@ Series = tuple[list[int], list[float]]
 
 
 def plot_training(history: list[dict[str, Any]], folder: Path, *, best_step: int | None = None) -> Path:
-    """Writes ``training.png``: loss and accuracy of training and evaluation over steps, the learning rate behind.
+    """Writes ``training.png``: loss and accuracy (ratings: correlation) over steps, the learning rate behind.
 
     Args:
         history: the entries of ``trainer.state.log_history``.
@@ -38,7 +38,8 @@ def plot_training(history: list[dict[str, Any]], folder: Path, *, best_step: int
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    pairs = any("accuracy" in key for entry in history for key in entry)
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy" if pairs else "correlation"), strict=True):
         _draw_learning_rate(axes, _series(history, "learning_rate"))
         _draw_figure(axes, history, name)
         if best_step is not None:

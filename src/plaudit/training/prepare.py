@@ -40,6 +40,7 @@ class RenderReport:
         cut: kept rows that lost prompt tokens.
         tokens: tokens of all kept texts.
         longest: tokens of the longest kept text.
+        unit: what an example is called: pairs, ratings.
     """
 
     examples: int = 0
@@ -49,24 +50,25 @@ class RenderReport:
     cut: int = 0
     tokens: int = 0
     longest: int = 0
+    unit: str = "pairs"
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def lines(self, name: str, max_length: int) -> list[str]:
         """What a person should know, one sentence each."""
-        lines = [f"{name}: {self.kept:,} pairs, {self.tokens:,} tokens, longest text {self.longest:,}"]
+        lines = [f"{name}: {self.kept:,} {self.unit}, {self.tokens:,} tokens, longest text {self.longest:,}"]
         if self.cut:
             share = self.cut / max(self.kept, 1)
             lines.append(
-                f"{name}: {self.cut:,} pairs ({share:.1%}) lost the start of their prompt to the limit of "
+                f"{name}: {self.cut:,} {self.unit} ({share:.1%}) lost the start of their prompt to the limit of "
                 f"{max_length} tokens"
             )
         if self.too_long:
             share = self.too_long / self.examples
             hint = "; a larger max_length (--max-length) keeps them" if share > 0.02 else ""
             lines.append(
-                f"{name}: {self.too_long:,} pairs ({share:.1%}) left out, longer than {max_length} tokens{hint}"
+                f"{name}: {self.too_long:,} {self.unit} ({share:.1%}) left out, longer than {max_length} tokens{hint}"
             )
         if self.identical:
             lines.append(f"{name}: {self.identical:,} pairs left out, the same tokens on both sides")
@@ -87,7 +89,7 @@ class _RenderRows:
 
     def __init__(self, renderer: Renderer, columns: Columns, name: str) -> None:
         self.renderer, self.columns, self.name = renderer, columns, name
-        self.report = RenderReport()
+        self.report = RenderReport(unit=columns.kind)
 
     def __call__(self, batch: dict[str, list[Any]], indices: list[int] | None = None) -> dict[str, list[Any]]:
         size = len(next(iter(batch.values())))
@@ -188,7 +190,9 @@ def render_dataset(
 
     names = dataset.column_names or list(next(iter(dataset)))
     if set(RENDERED_COLUMNS) <= set(names):
-        return RenderedData(dataset, RenderReport(examples=len(dataset), kept=len(dataset)))
+        return RenderedData(
+            dataset, RenderReport(examples=len(dataset), kept=len(dataset), unit=(columns or Columns()).kind)
+        )
     render = _RenderRows(renderer, columns or Columns(), name)
     if not isinstance(dataset, datasets.Dataset):
         mapped = dataset.map(render, batched=True, batch_size=256, remove_columns=names)
@@ -210,7 +214,7 @@ def render_dataset(
             load_from_cache_file=False,
             new_fingerprint=datasets.fingerprint.generate_random_fingerprint(),
         )
-    return _kept_rows(mapped, name, folder)
+    return _kept_rows(mapped, name, folder, render.report.unit)
 
 
 @contextmanager
@@ -246,7 +250,7 @@ def _features() -> Any:
     )
 
 
-def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder) -> RenderedData:
+def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder, unit: str) -> RenderedData:
     status = mapped.data.column("status").to_numpy()
     kept = np.flatnonzero(status == OK)
     report = RenderReport(
@@ -257,11 +261,12 @@ def _kept_rows(mapped: Dataset, name: str, folder: ScratchFolder) -> RenderedDat
         cut=int((mapped.data.column("cut").to_numpy()[kept] > 0).sum()),
         longest=int(mapped.data.column("length").to_numpy()[kept].max(initial=0)),
         tokens=int(mapped.data.column("tokens").to_numpy()[kept].sum(dtype="int64")),
+        unit=unit,
     )
     if not len(kept):
         raise DataError(
-            f"nothing is left of the {name} data: of {report.examples} pairs {report.too_long} are too long and "
-            f"{report.identical} have the same tokens on both sides; raise max_length or look at the data"
+            f"nothing is left of the {name} data: of {report.examples} {report.unit} {report.too_long} are too long "
+            f"and {report.identical} have the same tokens on both sides; raise max_length or look at the data"
         )
     rows = mapped.remove_columns("status")
     return RenderedData(rows if len(kept) == len(status) else rows.select(kept), report, folder)

@@ -26,6 +26,7 @@ def describe(logs: dict[str, Any]) -> str:
         ("loss", "loss", ".4f"),
         ("accuracy", "accuracy", ".3f"),
         ("margin", "margin", ".3f"),
+        ("correlation", "correlation", ".3f"),
         ("tokens_per_second", "tokens/s", ",.0f"),
     ):
         if name in logs:

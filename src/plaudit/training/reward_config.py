@@ -29,7 +29,8 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         batching: ``auto``: prompts are computed once and nothing is padded, where the architecture allows it;
             ``packed``: an error where it does not; ``padded``: plain padded batches. The gradients are the same.
         tokens_per_step: an optimizer step is about so many tokens (of all texts, over all devices) instead of a number
-            of pairs; their order stays random.
+            of pairs; their order stays random. Then ``per_device_train_batch_size`` does not size a step: it is the
+            most pairs in a padded micro-batch, and nothing where batches are packed.
         micro_batch_tokens: the most tokens in a micro-batch. Default: what suits a CPU, or fits into the GPU's memory.
         total_batch_size: pairs in an optimizer step over all devices, instead of ``gradient_accumulation_steps``, which
             follows from it (``per_device_train_batch_size`` becomes the largest divisor that is not above it).

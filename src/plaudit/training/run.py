@@ -18,7 +18,7 @@ import torch
 from transformers import EvalPrediction, TrainerCallback
 
 from plaudit.errors import ConfigError, ModelError, PlauditError
-from plaudit.evaluation import EvaluationReport, evaluate
+from plaudit.evaluation import EvaluationReport, RatingReport, evaluate, evaluate_ratings
 from plaudit.models.device import resolve_device
 from plaudit.models.heads import install_reward_head
 from plaudit.models.hub import check_hub_access, push_folder
@@ -39,9 +39,13 @@ from plaudit.training.watch import Watch
 if TYPE_CHECKING:
     pass
 
-__all__ = ["TrainResult", "run_training", "train"]
+__all__ = ["Figures", "TrainResult", "run_training", "train"]
 
 logger = logging.getLogger(__name__)
+
+
+Figures = tuple[dict[str, Any], list[str]]
+"""Further figures of a run for ``metrics.json``, and lines for the model card."""
 
 
 @dataclass
@@ -59,7 +63,7 @@ class TrainResult:
 
     model: RewardModel
     folder: Path
-    evaluation: EvaluationReport | None
+    evaluation: EvaluationReport | RatingReport | None
     settings: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -103,6 +107,7 @@ def run_training(
     callbacks: list[TrainerCallback] | None = None,
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
     start: RewardModel | None = None,
+    figures: Callable[[RewardModel], Figures] | None = None,
 ) -> TrainResult:
     """`train` with everything it found out.
 
@@ -112,12 +117,14 @@ def run_training(
         callbacks: transformers callbacks.
         compute_metrics: further figures of each evaluation; see `RewardTrainer`.
         start: the reward model to go on from, instead of loading ``config.model.name``.
+        figures: called with the trained model before it is saved; its figures go into ``metrics.json`` and its lines
+            into the model card.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM stopped the training; a checkpoint is saved.
     """
     device = resolve_device(config.model.device, config.model.device_fallback)
-    hooks = _Hooks(say, callbacks, compute_metrics, start)
+    hooks = _Hooks(say, callbacks, compute_metrics, start, figures)
     if not is_main_process():  # the main process speaks, and prepares the folder before all meet to render
         logging.getLogger("plaudit").setLevel(logging.ERROR)
         return _with_fallback(config, device, None, hooks)
@@ -141,6 +148,7 @@ class _Hooks:
     callbacks: list[TrainerCallback] | None = None
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
     start: RewardModel | None = None
+    figures: Callable[[RewardModel], Figures] | None = None
 
 
 def _with_fallback(
@@ -170,6 +178,8 @@ def _run_on(
     hooks: _Hooks,
 ) -> TrainResult:
     say = hooks.say
+    if config.preflight and data.kind == "ratings":
+        raise ConfigError("preflight learns preference pairs by heart, and these rows are ratings; leave it out")
     if config.preflight and not config.resume:
         if hooks.start is not None:
             raise ConfigError("preflight would spoil the model that is in memory; save it and give its folder instead")
@@ -190,6 +200,9 @@ def _run_on(
     )
     trainer.base_model = trainer.reward_model.base_model = config.model.name
     say(trainer.reward_model.support.line)
+    if trainer.targets is not None:
+        say(trainer.targets.note)
+        notes.append(trainer.targets.note)
     setup.settings["batching"] = trainer.reward_model.support.path
     if hooks.compute_metrics is not None and trainer.eval_dataset is None:
         raise ConfigError("compute_metrics has no effect without evaluation; hold pairs out and set eval_strategy")
@@ -210,7 +223,7 @@ def _run_on(
     result = TrainResult(model, config.output, None, setup.settings, notes, seconds)
     if not trainer.is_world_process_zero():
         return result
-    return _finish(config, setup, trainer, data, result, say)
+    return _finish(config, setup, trainer, data, result, hooks)
 
 
 def _finish(
@@ -219,10 +232,10 @@ def _finish(
     trainer: RewardTrainer,
     data: RunData,
     result: TrainResult,
-    say: Callable[[str], None],
+    hooks: _Hooks,
 ) -> TrainResult:
     """After the last step: evaluates, merges, saves, verifies."""
-    model, notes, args = result.model, result.notes, setup.args
+    model, notes, args, say = result.model, result.notes, setup.args, hooks.say
     install_reward_head(model.model)  # without the autocast of training, and with the attention it will load with:
     if setup.attention is not None:  # scores as they will be
         model.model.set_attn_implementation(setup.attention)
@@ -235,8 +248,14 @@ def _finish(
             "figures are a little too good"
         )
         say(notes[-1])
-    if data.held_out is not None:
+    if data.held_out is not None and data.kind == "ratings":
+        result.evaluation = evaluate_ratings(model, data.held_out, overlong="cut")
+    elif data.held_out is not None:
         result.evaluation = evaluate(model, data.held_out, train=data.pairs, overlong="cut")
+    more: dict[str, Any] = {}
+    if hooks.figures is not None:
+        more, lines = hooks.figures(model)
+        notes += lines
     if config.lora is not None and config.lora.merge:
         change = model.merge_adapter()
         notes.append(f"the adapter was merged into the weights; the golden scores changed by {change:.1e} at most")
@@ -247,7 +266,7 @@ def _finish(
     effective = {name: plain[name] for name in reward_config_fields() if name in setup.chosen and name not in private}
     facts = {**data.facts, "notes": notes}
     plot_training(trainer.state.log_history, run_folder(config), best_step=trainer.state.best_global_step)
-    save_artifact(config, trainer, model, result.evaluation, facts, setup.settings, effective)
+    save_artifact(config, trainer, model, result.evaluation, facts, setup.settings, effective, more)
     return result
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from plaudit.data import PreferenceData, assert_disjoint, load_preferences, stream_preferences
-from plaudit.errors import ConfigError, RenderError
+from plaudit.errors import ConfigError, DataError, RenderError
 from plaudit.formatting import Renderer, RenderItem, RenderSpec, TooLongError, default_spec
+from plaudit.losses import OBJECTIVES, Rows, rows_of
 from plaudit.models.build import LoadedModel, load_model, position_limit
 from plaudit.models.heads import reads_last_token
 from plaudit.models.lora import lora_config
@@ -75,6 +76,7 @@ class RunData:
         facts: source, fingerprint and counts.
         notes: one sentence each.
         pairs: what ``train`` holds, None for a stream.
+        kind: what the rows are, pairs or ratings.
     """
 
     train: Any
@@ -82,6 +84,7 @@ class RunData:
     facts: dict[str, Any]
     notes: list[str]
     pairs: PreferenceData | None = None
+    kind: Rows = "pairs"
 
 
 @dataclass
@@ -144,8 +147,10 @@ def set_up(
 def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
     """Loads the pairs and holds some out, as the configuration says; says what became of them."""
     c = config.data
-    options: dict[str, Any] = {"columns": c.columns, "on_bad_row": c.on_bad_row}
-    facts: dict[str, Any] = {"source": c.source, "split": c.split, "group_by": c.group_by}
+    kind = rows_of(OBJECTIVES.get(config.training.get("objective", "bradley_terry")))
+    _check_columns(config, kind)
+    options: dict[str, Any] = {"columns": replace(c.columns, kind=kind), "on_bad_row": c.on_bad_row}
+    facts: dict[str, Any] = {"source": c.source, "split": c.split, "group_by": c.group_by, "kind": kind}
     held_out = None
     if c.eval_source is not None:
         held_out = load_preferences(c.eval_source, split=c.eval_split, revision=c.revision, **options)
@@ -159,7 +164,7 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
         facts |= {"train_pairs": 0, "fingerprint": "streamed", "report": {}}
         notes = [f"streaming {c.source}, shuffled among {c.shuffle_buffer:,} rows"]
         say(notes[0])
-        return RunData(stream, held_out, facts, notes)
+        return RunData(stream, held_out, facts, notes, kind=kind)
     data = load_preferences(
         c.source, split=c.split, max_samples=c.max_samples, seed=config.seed, revision=c.revision, **options
     )
@@ -171,7 +176,9 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
     elif c.eval_fraction:
         data, held_out = data.split(c.eval_fraction, c.split_seed)
         unit = c.group_by or "prompt"
-        notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} pairs")
+        notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} {kind}")
+    if kind == "ratings" and held_out is not None:
+        _check_ratings(held_out)
     facts["train_pairs"] = len(data)
     margins = [margin for margin in data.dataset["margin"] if margin is not None]
     if margins:
@@ -179,7 +186,28 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
         notes.append(f"{len(margins):,} pairs have a margin ({low:g} to {high:g}): the loss asks for it")
     for note in notes:
         say(note)
-    return RunData(data.dataset, held_out, facts, notes, data)
+    return RunData(data.dataset, held_out, facts, notes, data, kind)
+
+
+def _check_ratings(held_out: PreferenceData) -> None:
+    """Refuses held-out ratings that nothing can be said on, before anything is trained."""
+    labels = {label[0] for label in held_out.dataset["labels"]}
+    if len(held_out) < 3 or len(labels) < 2:
+        raise DataError(
+            f"{len(held_out)} held-out ratings with {len(labels)} different values are too few to evaluate on; bring more, "
+            "hold out more (--test-fraction) or others (--split-seed), or none (--test-fraction 0)"
+        )
+
+
+def _check_columns(config: TrainConfig, kind: Rows) -> None:
+    """Refuses columns of the other kind of row, which nothing would read."""
+    other = ("chosen", "rejected", "margin") if kind == "ratings" else ("response", "score")
+    for name in other:
+        if getattr(config.data, f"{name}_column") is not None:
+            objective = config.training.get("objective", "bradley_terry")
+            raise ConfigError(
+                f"data.{name}_column has no effect: the objective {objective!r} reads {kind}; leave it out"
+            )
 
 
 def _load_base(config: TrainConfig, start: RewardModel | None) -> tuple[LoadedModel, RenderSpec | None]:

@@ -33,17 +33,18 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from plaudit.data import Columns
 from plaudit.engine.check import self_check
 from plaudit.errors import ConfigError
 from plaudit.formatting import RenderSpec
-from plaudit.losses import OBJECTIVES, LossOptions, Objective
+from plaudit.losses import OBJECTIVES, LossOptions, Objective, rows_of
 from plaudit.models.build import LoadedModel
 from plaudit.models.heads import install_reward_head
 from plaudit.models.reward_model import RewardModel
 from plaudit.training.budget import FIXED_TOKENS, TokenBudget, cuda_tokens
 from plaudit.training.counts import RunningCounts
 from plaudit.training.head_rate import give_head_its_rate
-from plaudit.training.opening import batching_for, name_of, open_model, set_trainable, spec_from
+from plaudit.training.opening import batching_for, check_for_ratings, name_of, open_model, set_trainable, spec_from
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
 from plaudit.training.resume import ExactResume
@@ -58,6 +59,7 @@ from plaudit.training.steps import (
     TokenSteps,
     response_major,
 )
+from plaudit.training.targets import Targets
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -69,7 +71,7 @@ logger = logging.getLogger(__name__)
 
 
 class RewardTrainer(ExactResume):
-    """Trains a reward model on preference pairs.
+    """Trains a reward model on preference pairs; with the objective ``regression``, on ratings.
 
     Takes what TRL's RewardTrainer takes: plain or conversational preference datasets with explicit or implicit prompt,
     or tokenised ones (``chosen_ids``, ``rejected_ids``). The batch of an optimizer step is
@@ -84,7 +86,8 @@ class RewardTrainer(ExactResume):
         train_dataset: a `datasets.Dataset` or `IterableDataset` (with ``max_steps``).
         eval_dataset: the same, or a dict of them; evaluated when ``eval_strategy`` says so.
         processing_class: the tokenizer; default the model's own.
-        compute_metrics: called with predictions (N, 2), the rewards of chosen and rejected, and label_ids (N,) zeros.
+        compute_metrics: called with predictions (N, 2), the rewards of chosen and rejected, and label_ids (N,) zeros;
+            with the objective ``regression``: predictions (N, 1), and the ratings as label_ids (N,).
         callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: as in transformers.
         quantization_config: of bitsandbytes, for a model given by name; needs ``peft_config``.
         peft_config: adapters are trained instead of the weights; the head is trained and saved with them. Its dropout
@@ -137,9 +140,18 @@ class RewardTrainer(ExactResume):
         )
         self.objective: Objective = OBJECTIVES.get(args.objective)
         self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
+        self.rows = rows_of(self.objective)
+        if self.rows == "ratings":
+            check_for_ratings(args, data_collator)
         self._folders: list[RenderedData] = []  # keeps the rendered files alive
         self.render_reports: dict[str, RenderReport] = {}
         train_dataset = self._prepare(train_dataset, args, "train")
+        self.targets: Targets | None = None
+        if self.rows == "ratings":
+            self.targets = Targets.of(train_dataset, network)
+            self.loss_options = LossOptions(label_shift=self.targets.shift, label_scale=self.targets.std)
+            if given.fresh_head or (not isinstance(model, (RewardModel, LoadedModel)) and own_spec is None):
+                self.targets.start(network)
         if isinstance(eval_dataset, dict):
             eval_dataset = {name: self._prepare(data, args, name) for name, data in eval_dataset.items()}
         elif eval_dataset is not None:
@@ -189,14 +201,20 @@ class RewardTrainer(ExactResume):
         self._progress = RichProgress()
         if not args.disable_tqdm:
             self.add_callback(self._progress)
-        self._counts = {"train": RunningCounts(), "eval": RunningCounts()}
+        self._counts = {"train": RunningCounts(self.rows), "eval": RunningCounts(self.rows)}
         self._log_time = time.monotonic()
 
     # -- data ----------------------------------------------------------------------------------------------------
 
     def _prepare(self, dataset: Any, args: Any, name: str) -> Any:
         with args.main_process_first(desc=f"rendering {name}"):
-            rendered = render_dataset(dataset, self.reward_model.renderer, num_proc=args.dataset_num_proc, name=name)
+            rendered = render_dataset(
+                dataset,
+                self.reward_model.renderer,
+                columns=Columns(kind=self.rows),
+                num_proc=args.dataset_num_proc,
+                name=name,
+            )
         self._folders.append(rendered)
         self.render_reports[name] = rendered.report
         return rendered.rows
@@ -284,6 +302,8 @@ class RewardTrainer(ExactResume):
         except (ImportError, ValueError) as error:
             raise ConfigError(f"optim {self.args.optim}: {' '.join(str(error).split())[:300]}") from error
         rate = self.args.head_learning_rate  # type: ignore[attr-defined]
+        if self.targets is not None:  # the head's weights are in units of the ratings
+            rate = (self.args.learning_rate if rate is None else rate) * self.targets.std
         if fresh and rate is not None:
             assert self.model is not None
             give_head_its_rate(optimizer, model or self.model, self.reward_model.model, rate)
@@ -376,7 +396,7 @@ class RewardTrainer(ExactResume):
 
         sizes = [batcher.size(f["input_ids"]) for f in features]
         tokens = cuda_tokens(passes, features, sizes, model, self.args.device)
-        self._counts["train"] = RunningCounts()
+        self._counts["train"] = RunningCounts(self.rows)
         return tokens
 
     def _over_ranks(self, value: float) -> float:
@@ -444,7 +464,7 @@ class RewardTrainer(ExactResume):
         if not self.accelerator._models and model is self.model:
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
         model.eval()
-        self._counts["eval"] = RunningCounts()
+        self._counts["eval"] = RunningCounts(self.rows)
         self.callback_handler.eval_dataloader = dataloader
         keep = self.compute_metrics is not None or description == "Prediction"
         kept = []
@@ -456,37 +476,45 @@ class RewardTrainer(ExactResume):
                     with self.compute_loss_context_manager():
                         _, outputs = self.compute_loss(model, batch, return_outputs=True)
                     if keep:
-                        kept.append(outputs["rewards"][batch["counted"] > 0].float())
+                        counted = batch["counted"] > 0
+                        kept.append((outputs["rewards"][counted].float(), batch["labels"][counted].float()))
                 self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         counts = self._counts["eval"].total(self.accelerator)
-        metrics = {"loss": counts.loss / counts.pairs, **counts.figures()}
+        metrics = {"loss": counts.loss / counts.count, **counts.figures()}
         predictions = labels = None
         if keep:
-            predictions, labels = self._gather_rewards(kept)
+            predictions, labels = self._gather(kept)
             if self.compute_metrics is not None:
                 metrics |= self.compute_metrics(EvalPrediction(predictions=predictions, label_ids=labels))
         prefixed = {
             k if k.startswith(f"{metric_key_prefix}_") else f"{metric_key_prefix}_{k}": v for k, v in metrics.items()
         }
-        return EvalLoopOutput(predictions, labels, prefixed, int(counts.pairs))  # type: ignore[arg-type]
+        return EvalLoopOutput(predictions, labels, prefixed, int(counts.count))  # type: ignore[arg-type]
 
-    def _gather_rewards(self, kept: list[torch.Tensor]) -> tuple[Any, Any]:
-        rewards = torch.cat(kept)
+    def _gather(self, kept: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[Any, Any]:
+        """Rewards (N, K) and label ids of all ranks: of pairs the place of the chosen one, 0 (N,); ratings (N,)."""
+        rewards, labels = (torch.cat(side) for side in zip(*kept, strict=True))
         if self.preprocess_logits_for_metrics is not None:
-            rewards = self.preprocess_logits_for_metrics(rewards, torch.zeros(len(rewards), dtype=torch.long))
+            ids = labels[:, 0] if self.rows == "ratings" else torch.zeros(len(rewards), dtype=torch.long)
+            rewards = self.preprocess_logits_for_metrics(rewards, ids)
         if self.args.world_size > 1:
             sizes = self.accelerator.gather(torch.tensor([len(rewards)], device=rewards.device))
-            padded = self.accelerator.pad_across_processes(rewards, dim=0)
-            blocks = self.accelerator.gather(padded).split(len(padded))
-            rewards = torch.cat([block[: int(n)] for block, n in zip(blocks, sizes, strict=True)])
+            rewards, labels = (self._from_all(values, sizes) for values in (rewards, labels))
         predictions = rewards.cpu().numpy()
+        if self.rows == "ratings":
+            return predictions, labels[:, 0].cpu().numpy()
         return predictions, torch.zeros(len(predictions), dtype=torch.long).numpy()
+
+    def _from_all(self, values: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        padded = self.accelerator.pad_across_processes(values, dim=0)
+        blocks = self.accelerator.gather(padded).split(len(padded))
+        return torch.cat([block[: int(n)] for block, n in zip(blocks, sizes, strict=True)])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the figures of the pairs since the last log to the Trainer's own."""
         if "loss" in logs:
             counts = self._counts["train"].total(self.accelerator)
-            self._counts["train"] = RunningCounts()
+            self._counts["train"] = RunningCounts(self.rows)
             before = next((e["num_tokens"] for e in reversed(self.state.log_history) if "num_tokens" in e), 0.0)
             now = time.monotonic()
             logs |= counts.figures()

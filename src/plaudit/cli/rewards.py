@@ -1,0 +1,191 @@
+"""``plaudit rewards``: the reward functions there are, and normalizations fitted on data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plaudit.cli import options as o
+from plaudit.cli.options import DATA, OUTPUT, option
+from plaudit.cli.output import advance_bar, cell, print_json, say, simple_table, stdout_console, waiting
+from plaudit.errors import ConfigError, OutputError, RowError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Reward functions: rules that score a response.")
+
+LIST_EPILOG = "[bold]Examples[/]\nplaudit rewards list\nplaudit rewards list --bench --json"
+SHOW_EPILOG = "[bold]Examples[/]\nplaudit rewards show length"
+FIT_EPILOG = (
+    "[bold]Examples[/]\n"
+    "plaudit rewards fit texts.jsonl --reward length=1 --reward my-rm=2 --normalize zscore --output rewards.yaml\n"
+    "plaudit score rows.jsonl --reward rewards.yaml"
+)
+
+
+def list_rewards(
+    bench: Annotated[bool, option("--bench", panel=OUTPUT, help="Measure texts a second on one core.")] = False,
+    as_json: o.Json = False,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> None:
+    """All reward functions: range, what they need, what they are."""
+    from plaudit.rewards import REWARDS
+
+    rates = _rates() if bench else {}
+    rows: list[dict[str, Any]] = []
+    for name in REWARDS:
+        function = REWARDS.get(name)
+        row = {"name": name, "range": list(function.range), "needs": sorted(function.needs)}
+        row |= {"summary": function.summary(), "slow": function.slow}
+        rows.append(row | ({"texts_per_second": rates[name]} if bench else {}))
+    if as_json:
+        print_json(rows)
+        return
+    table = simple_table("reward", "range", "needs", *([">texts/s"] if bench else []), "what it says")
+    for row in rows:
+        low, high = row["range"]
+        speed = [f"{row['texts_per_second']:,.0f}"] if bench else []
+        needs = ", ".join(row["needs"])
+        table.add_row(cell(row["name"], "bold"), f"{low:g} … {high:g}", needs, *speed, cell(row["summary"]))
+    stdout_console().print(table)
+    say("options and formula of one: plaudit rewards show NAME")
+
+
+def show_reward(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="A name from plaudit rewards list.")],
+    as_json: o.Json = False,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> None:
+    """What a reward function computes, its options and their defaults."""
+    import dataclasses
+    import inspect
+
+    from plaudit.rewards import REWARDS
+
+    function = REWARDS.get(name)
+    assert dataclasses.is_dataclass(function)
+    options = {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(function)
+        if field.init
+    }
+    text = inspect.getdoc(function) or ""
+    if as_json:
+        print_json({"name": name, "options": options, "needs": sorted(function.needs), "documentation": text})
+        return
+    print(f"{name}\n\n{text}\n")
+    table = simple_table("option", "default")
+    for option_name, default in options.items():
+        table.add_row(cell(option_name, "bold"), cell(repr(default)))
+    if options:
+        stdout_console().print(table)
+    example = "".join(f"{key}: {value}" for key, value in list(function.example.items())[:1])
+    say(
+        f"plaudit score rows.jsonl --reward '{name}{{{example}}}'"
+        if example
+        else f"plaudit score rows.jsonl --reward {name}"
+    )
+
+
+def fit_rewards(
+    texts: Annotated[str, typer.Argument(metavar="TEXTS", show_default=False, help="Typical texts: a file of rows.")],
+    reward: Annotated[
+        list[str],
+        option(
+            "--reward", panel=DATA, metavar="NAME[=WEIGHT]", help="A rule, a model or a composite's YAML. Repeatable."
+        ),
+    ],
+    output: Annotated[
+        Path, option("--output", "-o", panel=OUTPUT, metavar="FILE", help="YAML for the fitted composite.")
+    ],
+    normalize: Annotated[
+        str | None, option("--normalize", panel=DATA, metavar="KIND", help="zscore, rank or minmax.")
+    ] = None,
+    mode: Annotated[
+        str | None, option("--mode", panel=DATA, metavar="MODE", help="mean, min, product or uncertainty.")
+    ] = None,
+    prompt_column: o.PromptColumn = None,
+    response_column: o.ResponseColumn = None,
+    reference_column: o.ReferenceColumn = None,
+    max_samples: Annotated[
+        int | None, option("--max-samples", panel=DATA, metavar="N", min=2, help="Use the first so many texts.")
+    ] = None,
+    overwrite: o.Overwrite = False,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> None:
+    """Fit the normalization of several rewards on typical texts, and write the composite down."""
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already; choose another output, or replace it with --overwrite")
+    with waiting("loading"):
+        import numpy as np
+        import yaml
+
+        from plaudit.errors import ItemError
+        from plaudit.files import atomic_text
+        from plaudit.scorers import composite_from
+        from plaudit.training.distill.texts import read_texts
+
+        spec: Any = reward[0] if len(reward) == 1 and reward[0].endswith((".yaml", ".yml")) else list(reward)
+        if isinstance(spec, list):
+            spec = {"rewards": spec, "normalize": normalize or "zscore"} | ({"mode": mode} if mode else {})
+        elif normalize is not None or mode is not None:
+            raise ConfigError("--normalize and --mode: the YAML file says that itself; leave them out")
+        composite = composite_from(spec)
+        rows = list(
+            read_texts(
+                texts,
+                prompt_column=prompt_column,
+                response_column=response_column,
+                reference_column=reference_column,
+                max_samples=max_samples,
+            )
+        )
+    if composite.fitted:
+        raise ConfigError("nothing to fit: no reward is to be normalized, or all are fitted already")
+    parts = []
+    with advance_bar("texts", len(rows)) as advance:
+        for start in range(0, len(rows), 512):
+            some = rows[start : start + 512]
+            try:
+                raw = composite.raw(
+                    [r.prompt for r in some], [r.response for r in some], references=[r.reference for r in some]
+                )
+            except ItemError as error:
+                if error.index is None:
+                    raise
+                raise RowError(str(error), some[error.index].location) from error
+            parts.append(raw)
+            advance(len(some))
+    composite.fit_scores({name: np.concatenate([part[name] for part in parts]) for name in composite.names})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    atomic_text(output, yaml.safe_dump(composite.to_dict(), sort_keys=False, allow_unicode=True))
+    say(f"{composite!r}, fitted on {len(rows):,} texts: wrote {output}")
+
+
+def _rates() -> dict[str, float]:
+    """Texts a second of every function on one core, on samples of what it is for."""
+    import time
+
+    from plaudit.rewards import REWARDS
+    from plaudit.rewards.base import make
+    from plaudit.rewards.samples import sample_rows
+
+    rates: dict[str, float] = {}
+    for name in REWARDS:
+        function = REWARDS.get(name)
+        prompts, responses, references = sample_rows(function.sample, 256)
+        with waiting(f"timing {name}"):
+            scorer = make(name, function.example)
+            scorer.score(prompts[:8], responses[:8], references=references[:8])  # what is loaded once
+            start = time.process_time()
+            scorer.score(prompts, responses, references=references)
+            rates[name] = round(len(responses) / max(time.process_time() - start, 1e-9), 1)
+    return rates
+
+
+app.command("list", epilog=LIST_EPILOG)(list_rewards)
+app.command("show", epilog=SHOW_EPILOG)(show_reward)
+app.command("fit", epilog=FIT_EPILOG)(fit_rewards)

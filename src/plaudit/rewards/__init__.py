@@ -1,0 +1,18 @@
+"""Reward functions: rules that score a response, and what combines them. ``plaudit rewards list`` shows them all."""
+
+from plaudit.rewards import length as length
+from plaudit.rewards.base import REWARDS, Item, RewardFunction, register
+from plaudit.rewards.composite import Component, CompositeReward
+from plaudit.rewards.normalize import Normalizer
+from plaudit.rewards.registry import RewardRegistry
+
+__all__ = [
+    "REWARDS",
+    "Component",
+    "CompositeReward",
+    "Item",
+    "Normalizer",
+    "RewardFunction",
+    "RewardRegistry",
+    "register",
+]
