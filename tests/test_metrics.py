@@ -140,7 +140,12 @@ def test_rating_counts_give_correlation_and_error() -> None:
 def test_constant_rewards_have_no_correlation() -> None:
     value = 0.1 + 0.2
     counts = RatingCounts(
-        count=3, reward_sum=3 * value, reward_squares=3 * value**2, label_sum=6.0, label_squares=14.0, products=6 * value
+        count=3,
+        reward_sum=3 * value,
+        reward_squares=3 * value**2,
+        label_sum=6.0,
+        label_squares=14.0,
+        products=6 * value,
     )
     assert "correlation" not in counts.figures()
     assert RatingCounts().figures() == {}

@@ -118,9 +118,7 @@ def test_a_fitted_composite_scores_from_its_file(run, rows: Path, tmp_path: Path
     assert run("rewards", "fit", rows, *arguments, "--output", target).exit_code == 2
 
 
-def test_distilling_ends_with_how_well_the_rules_are_followed(
-    run, base_model: Path, rows: Path, tmp_path: Path
-) -> None:
+def test_distilling_ends_with_how_well_rules_are_followed(run, base_model: Path, rows: Path, tmp_path: Path) -> None:
     flags = ["--model", base_model, "--output", tmp_path / "rm", "--epochs", "1", "--test-fraction", "0.2"]
     result = run("distill", rows, "--reward", "length{target: 6}", *flags)
     assert result.exit_code == 0, result.stderr
@@ -129,7 +127,9 @@ def test_distilling_ends_with_how_well_the_rules_are_followed(
     assert max(map(len, result.stdout.splitlines())) <= 80
     config = tmp_path / "distill.yaml"
     values = {"texts": str(rows), "rewards": ["length"], "model": str(base_model), "output": str(tmp_path / "rm2")}
-    config.write_text(yaml.safe_dump(values | {"training": {"num_train_epochs": 1}}))
+    refused = run("distill", rows, "--reward", "length", *flags[:2], "--objective", "pairs", "-o", tmp_path / "rm4")
+    assert "no prompt has two responses" in refused.stderr
+    config.write_text(yaml.safe_dump(values | {"training": {"num_train_epochs": 1}, "prompt_column": ""}))
     result = run("distill", "--config", config, "--objective", "pairs", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["distillation"]["train_texts"] == 36

@@ -82,9 +82,9 @@ def test_a_format_that_is_no_pattern_is_refused_when_it_is_made(options: dict[st
 
 def test_a_pattern_that_backtracks_without_end_is_an_error_and_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(form, "_SECONDS", 0.05)
-    slow = make("format", {"pattern": r"(?:(a|aa|b?a)+)+c(?=d)\1"})
+    slow = make("format", {"pattern": "(a|aa)+[bc]"})
     with pytest.raises(RewardError, match=r"item 1: .*without nested repetition"):
-        slow.score([None, None], ["b", "a" * 5000 + "!"])
+        slow.score([None, None], ["b", "a" * 60])
 
 
 # --- json_schema ----------------------------------------------------------------------------------------------------

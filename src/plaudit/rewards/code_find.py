@@ -170,7 +170,7 @@ def _unfenced(response: str, wanted: str | None, name: str) -> list[Block]:
     whole = _told(lines[first:last], wanted, name, alone=not any(map(str.strip, lines[:first] + lines[last:])))
     if whole and whole.language and parses(whole.code, whole.language, name):
         return [whole]
-    parts = [list(part) for is_code, part in groupby(range(first, last), key=lambda index: code[index] or not lines[index])
+    parts = [list(part) for is_code, part in groupby(range(first, last), key=lambda index: code[index] or not lines[index].strip())
              if is_code]
     blocks = [_told([lines[index] for index in part], wanted, name, alone=False) for part in parts]
     return [block for block in blocks if block]
