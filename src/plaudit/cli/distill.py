@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/]\n"
-    "plaudit distill texts.jsonl --reward length=0.5 --reward sentiment=0.5 --output my-rm\n"
-    "plaudit distill texts.txt --reward rewards.yaml --objective pairs --output my-rm\n"
+    "plaudit distill texts.jsonl --reward length=1 --reward sentiment=2 -o my-rm\n"
+    "plaudit distill texts.txt --reward rewards.yaml --objective pairs -o my-rm\n"
     "plaudit distill --config distill.yaml --set training.weight_decay=0.1\n\n"
     "Texts: a file of rows with response (or text), responses, or chosen and rejected, with or without a prompt; "
     "or plain "

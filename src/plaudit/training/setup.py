@@ -194,8 +194,8 @@ def _check_ratings(held_out: PreferenceData) -> None:
     labels = {label[0] for label in held_out.dataset["labels"]}
     if len(held_out) < 3 or len(labels) < 2:
         raise DataError(
-            f"{len(held_out)} held-out ratings with {len(labels)} different values are too few to evaluate on; bring more, "
-            "hold out more (--test-fraction) or others (--split-seed), or none (--test-fraction 0)"
+            f"{len(held_out)} held-out ratings with {len(labels)} different values are too few to evaluate on; bring "
+            "more, hold out more (--test-fraction) or others (--split-seed), or none (--test-fraction 0)"
         )
 
 

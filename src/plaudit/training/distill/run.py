@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,10 +181,7 @@ def _learn(
         unit = float(train.combined.std())
         examples = as_ratings(pairs) if config.objective == "regression" else _pairs(pairs, config, unit)
         if not write_examples(examples, path):
-            raise DataError(
-                f"no pair of texts has scores that differ by more than {config.min_gap or 0:g}; lower min_gap, or use "
-                "the objective regression"
-            )
+            raise DataError(_no_pairs(some, config))
     reports: list[DistillReport] = []
 
     def figures(model: RewardModel) -> Figures:
@@ -260,11 +258,19 @@ def _held_out(texts: list[Text], config: DistillConfig) -> npt.NDArray[np.bool_]
     count = max(FEWEST_HELD_OUT, round(config.test_fraction * len(groups)))
     if count >= len(groups):
         raise DataError(
-            f"the texts answer {len(groups)} prompts, which leaves none to train on beside {count} held out; bring more "
-            "prompts, or a smaller test_fraction"
+            f"the texts answer {len(groups)} prompts, which leaves none to train on beside {count} held out; bring "
+            "more prompts, or a smaller test_fraction"
         )
     chosen = set(groups[:count])
     return np.array([text.group in chosen for text in texts])
+
+
+def _no_pairs(scored: Scores, config: DistillConfig) -> str:
+    groups = Counter(text.group for text in scored.texts)
+    what = f"no two of {len(scored.texts):,} texts have scores that differ by more than {config.min_gap or 0:g}"
+    if all(text.prompt is not None for text in scored.texts) and max(groups.values()) == 1:
+        what = f"no prompt has two responses that could be compared ({len(groups):,} prompts)"
+    return f"{what}; use the objective regression, lower min_gap, or score the texts without their prompts"
 
 
 def _check_spread(scores: Array) -> None:
