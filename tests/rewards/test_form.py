@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -287,9 +287,6 @@ def test_blocks_and_prose_of_a_markdown_text() -> None:
     assert prose("~" * 50_000)  # at once, not in hours
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jsonschema") is None, reason="needs jsonschema")
 def test_the_libraries_are_imported_when_needed_only() -> None:
-    import subprocess
-
     code = "import sys, plaudit.rewards.form; assert not {'regex', 'jsonschema', 'torch'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -130,6 +130,8 @@ _STARTS_CODE = re.compile(
 )
 
 
+_CALL = re.compile(r"\w\(")
+_LABEL = re.compile(r"[A-Z][\w ]*:")
 _KEYWORD = re.compile(
     r"(?:async|await|class|const|def|elif|else|end|except|export|finally|fn|for|from|func|function|if|import|let|package|"
     r"private|protected|public|return|static|struct|try|type|use|using|var|while|with|echo|puts|cd|git|npm|pip|sudo)\b"
@@ -139,20 +141,26 @@ _KEYWORD = re.compile(
 def _prose(line: str) -> bool:
     """Whether a line is a sentence, a heading, an item of a list or an image rather than code."""
     text = line.strip()
-    if text.endswith(("{", "}", ";", "(", "[", "\\")) or (_KEYWORD.match(text) and text[-1] not in ".!?,"):
+    if text.endswith(("{", "}", ";", "(", "[", "\\", " do")) or (text.endswith(")") and _CALL.search(text)):
+        return False
+    if _KEYWORD.match(text) and text[-1] not in ".!?,":
         return False
     item = _ITEM.match(text)
-    if (line[:1] in (" ", "\t") and (item is None or text[0] in "#*+")) or _STARTS_CODE.match(text):
+    indented = line[:1] in (" ", "\t")
+    if (indented and (item is None or text[0] in "#*+")) or _STARTS_CODE.match(text):
         return False
     text = text[item.end() :] if item else text
-    if text.startswith("!["):
+    if text.startswith("![") or _LABEL.fullmatch(text):
         return True
-    words = _WORD.findall(text)
-    if len(words) < (1 if item else 2) or len(_ODD.findall(text)) > len(words) / 5:
-        return False
+    words, odd = len(_WORD.findall(text)), len(_ODD.findall(text))
     first = text.lstrip("\"'“‘(*_`[")[:1]
     capital = first.isalpha() and not first.islower()  # or a script without capitals
-    return bool(item) or capital or text.endswith((".", "!", "?", ":")) or len(words) >= 8
+    stopped = text.endswith((".", "!", "?", ":"))
+    if (item and not indented and words > 2) or (capital and stopped and words > 3):
+        return odd <= words
+    if words < (1 if item else 2) or odd > words / 5:
+        return False
+    return bool(item) or capital or stopped or words >= 8
 
 
 def _unfenced(response: str, wanted: str | None, name: str) -> list[Block]:

@@ -17,13 +17,15 @@ _PARTS = {
     """,
     "AM": r"\bi(?:\s+am|'?m|'ve been|\s+have been|\s+was|'d be|\s+would be){ADV}*",
     "CANNOT": r"""
-        \bi{ADV}*\s+(?:(?:can'?t|cannot) (?:and|or) )?(?:can'?t|can\s?not|could never|won'?t|will\s+(?:not|never)){ADV}*
+        \bi{ADV}*\s+(?:(?:can'?t|cannot) (?:and|or) )?{WILLNOT}{ADV}*
         {AM}\s+(?:unable|not\s+(?:able|going|willing))\s+to{ADV}*
         ^(?:\W*(?:no|nope|sorry|hmm|oh)\W+)*not going to
     """,
+    "WILLNOT": r"can'?t|can\s?not|could never|won'?t|will\s+(?:not|never)",
     "MUST": r"\b(?:must|have to|need to|going to|will|i'll|i)(?: have to)?(?: respectfully| politely)?",
     "DONT": r"\bi (?:do not|don'?t)",
-    "NOT": r"\b(?:(?:can'?t|cannot) (?:and|or) )?(?:can'?t|cannot|can not|wo(?:n'?t|uldn'?t)|will not|unable to)(?:\s+\w+ly)?",
+    "NOT": r"\b(?:(?:can'?t|cannot) (?:and|or) )?{REFUSED}(?: \w+ly)?",
+    "REFUSED": r"can'?t|cannot|can not|won'?t|wouldn'?t|will not|unable to",
     "SERVE": """
         help|assist|aid|comply|fulfill?|oblige|accommodate|grant
         engage|participate|facilitate|support|continue

@@ -167,9 +167,9 @@ _MODIFIERS = set(
 def _valid(tokens: Sequence[Any], text: str, dialect: str, name: str) -> bool:
     words = _words(tokens)
     source = text[tokens[0].start : tokens[-1].end + 1]
-    first = words[0]
+    first = words[0].split()[0]  # "LOCK TABLES" is one token
     if first in _OPAQUE:
-        return len(tokens) > 1 or first in _ALONE
+        return len(source.split()) > 1 or first in _ALONE
     if first not in _STARTS:
         return False
     explained = _EXPLAIN.match(source)
@@ -263,7 +263,7 @@ def _tree(source: str, words: Sequence[str], dialect: str, name: str) -> bool:
     return all(
         not isinstance(tree, exp.Condition | exp.Alias | exp.Tuple)
         and (not isinstance(tree, exp.Command) or _known_command(words))
-        and _statement_whole(tree, words, exp)
+        and _statement_whole(tree, words, dialect, exp)
         and all(_node_whole(node, dialect, exp) for node in tree.walk())
         for tree in trees
     )
@@ -285,10 +285,14 @@ def _known_command(words: Sequence[str]) -> bool:
     return len(words) > 1
 
 
-def _statement_whole(tree: Any, words: Sequence[str], exp: Any) -> bool:
+_NEEDS_FROM = {"postgres", "sqlite", "redshift", "duckdb", "snowflake", "presto", "trino", "athena"}
+
+
+def _statement_whole(tree: Any, words: Sequence[str], dialect: str, exp: Any) -> bool:
     if isinstance(tree, exp.Create):
         if tree.kind == "INDEX":
-            return "ON" in words
+            after = words[words.index("ON") + 1 :] if "ON" in words else []
+            return "(" in after and after[1:2] in (["("], ["USING"], ["."])
         if tree.kind == "VIEW":
             return "AS" in words
         if tree.kind == "TABLE" and isinstance(tree.this, exp.Table):
@@ -297,6 +301,8 @@ def _statement_whole(tree: Any, words: Sequence[str], exp: Any) -> bool:
         rest = list(words[2 if words[1] == "RECURSIVE" else 1 :])
         end = rest.index(")") + 1 if rest[1:2] == ["("] and ")" in rest else 1
         return rest[end : end + 1] == ["AS"]
+    if words[0] in ("DELETE", "INSERT") and dialect in _NEEDS_FROM:
+        return words[1] in ("FROM", "INTO", "OR", "OVERWRITE")
     if words[0] == "DELETE" and len(words) > 2 and words[1] != "FROM":
         return words[2] in ("FROM", "WHERE", ".", ",", "OUTPUT", "(", "AS")
     return True
@@ -305,7 +311,8 @@ def _statement_whole(tree: Any, words: Sequence[str], exp: Any) -> bool:
 def _node_whole(node: Any, dialect: str, exp: Any) -> bool:
     if isinstance(node, exp.Select):
         bare = not node.expressions and not node.args.get("kind")
-        return not bare or dialect in ("postgres", "materialize", "risingwave")
+        postgres = dialect in ("postgres", "materialize", "risingwave") and node.args.get("from_") is not None
+        return not bare or (postgres and not node.args.get("distinct"))
     if isinstance(node, exp.Join):
         joined = node.args.get("on") or node.args.get("using") or node.args.get("method")
         return not node.side or bool(joined) or dialect == "clickhouse"

@@ -126,7 +126,8 @@ _APART = re.compile(  # the first of two vowels in a row that are two syllables;
     r"|(?<=[cst])i(?=et|ol|as|ate|ati)|(?<=[rnvd])i(?=ou)|i(?=u[ms])|(?<=qu|sc)i(?=e)"  # society, various, quiet
     r"|(?<=[bdfhklmprvwx])i(?=e(?:r|st|ty|nts?|nce?s?)$)"  # happier, variety, experience; not in ancient, patient
     r"|(?<![qg])u(?=[ao])|u(?=i(?:ng|ty|ne))|(?<=[fr])u(?=id|e[ln])|(?<=fl)u(?=e)"  # usual, annuity, fluid, cruel
-    r"|e(?=o(?![pu]))|e(?=u[ms])|(?<=id|ar)e(?=a)|(?<=cr)e(?=at[eio])|(?<=th)e(?=at)|(?<=r)e(?=act|al[iu])"  # video, idea, create
+    r"|e(?=o(?![pu]))|e(?=u[ms])|(?<=id|ar)e(?=a)"  # video, museum, idea
+    r"|(?<=cr)e(?=at(?:[eio]|s?$))|(?<=th)e(?=at)|(?<=r)e(?=act|al[iu])"  # create, theatre, reaction
     r"|[aeoy](?=ing)|(?<=p)o(?=e)|a(?=o)|(?<=oy|ee)(?=e)|s(?=m$)|h(?=m$)"  # going, poet, chaos, employee, rhythm
 )
 

@@ -18,7 +18,7 @@ _REFUSES = re.compile(
     + alternatives(
         """
             help; assist; write; say; call; generate; produce; create; tell; use; support; provide; encourage; insult;
-            engage; think; believe; want; hurt; threaten; make; do; give; fulfill?; share; explain; be part; comply; answer;
+            engage; think; believe; want; hurt; threaten; make; do; give(?! an? (?:shit|fuck|damn|toss)); fulfill?; share; explain; be part; comply; answer;
             offer; discuss; promote; suggest; continue; teach; participate; condone; recommend
         """
     )
@@ -44,10 +44,10 @@ _REPORTS = re.compile(
     )
 )
 _FEELS = re.compile(
-    r"\b(?:feel|feels|feeling|felt|think|thinks|thinking|thought|believe) (?:that |like |as if )?(?:you|i|i'm|an?)\b"
+    r"\b(?:feel|feels|feeling|felt|think|thinks|thinking|thought|believe) (?:that |like |as if )?(?:you|i|i'm|(?:such )?an?)\b"
 )
 _OF_ONESELF = re.compile(r"\b(?:i|i'm|i am|i was|me|myself) (?:\w+ ){0,3}$")
-_NEGATED = re.compile(r"\b(?:not|[a-z]+n't|never|no|nor|without|nobody)(?: \w+){0,3} ?$")
+_NEGATED = re.compile(r"\b(?:not|[a-z]+n't(?! believe| stand)|never|no|nor|without|nobody)(?: \w+){0,3} ?$")
 _COUNTERED = re.compile(
     r"\b"
     + alternatives(
@@ -63,7 +63,7 @@ _ASKED = re.compile(
     r"\b(?:isn't|aren't|is it not|don't you|don't people|do people (?:really )?not|why do people not)\b"
 )
 _OTHER_SENSE = re.compile(
-    r"\b(?:dogs?|canines?|pupp(?:y|ies)|vet|bark\w*|breed\w*|labrador|litter|smok\w+|cigarettes?|packet|pan-fried|meatball)\b"
+    r"\b(?:dogs?|canines?|pupp(?:y|ies)|vet|bark\w*|breed\w*|labrador|litter|smok\w+|cigarettes?|packet|pan-fried|meatballs?|gravy|peas|dinner|file)\b"
 )
 _RECLAIMED = re.compile(r"\b(?:we|our|my friends|i'm an?|i am an?|as an?|proud|pride)\b")
 _PRAISED = re.compile(

@@ -20,7 +20,8 @@ GROUPS = alternatives(
         gays; gay {_PEOPLE}; lesbians?; homosexuals?; queers; queer {_PEOPLE}; trans(?:gender)? {_PEOPLE}; trannies;
         disabled {_PEOPLE}; the disabled; cripples; old people; elderly people; the elderly; poor people;
         homeless people; the homeless; gyps(?:y|ies); roma; native americans; indigenous people; people of colou?r;
-        minorities; (?:those|these|you|such) people; (?:their|your) kind; infidels; <them>
+        minorities; (?:those|these|you|such) people; (?:their|your) kind; foreign (?:workers|students);
+        autistic (?:kids|people|children); infidels; <them>
     """
 )
 _AGAINST_GROUPS = alternatives(
@@ -44,29 +45,32 @@ _BAD_PERSON = alternatives(
         dumbass(?:es)?; dipshits?; shitheads?; assholes?; arseholes?; bastards?; jackass(?:es)?; dickheads?;
         retards?; pricks?; twats?; wankers?; cunts?; douchebags?; douches?; sluts?; whores?; bitch(?:es)?;
         motherfuckers?; fuckers?; faggots?; fuckface; lowlifes?; subhumans?; degenerates?; simpletons?; airheads?;
-        buffoons?; blockheads?; numbskulls?; waste of (?:space|oxygen|air|skin|time|breath);
-        piece of (?:shit|garbage|trash|filth|work); excuse for a human(?: being)?; failure as a human(?: being)?
+        buffoons?; blockheads?; twits?; dolts?; oafs?; ignoramus(?:es)?; tossers?; knobheads?; bellends?; dumbos?;
+        numbskulls?; waste of (?:space|oxygen|air|skin|time|breath); piece of (?:shit|garbage|trash|filth|work);
+        excuse for a human(?: being)?; failure as a human(?: being)?
     """
 )
 _BAD_WHERE_AIMED = alternatives(
     """
         fools?; clowns?; pigs?; snakes?; trolls?; freaks?; creeps?; cowards?; brats?; dumm(?:y|ies); dunces?;
         jerks?; trash; garbage; filth; liars?; parasites?; rats?; disgrace; joke; failure; dogs?; witch; hag; cow;
-        peasants?; leech(?:es)?; nothing(?=[.!,]|$); weirdos?; psychos?; monsters?; pests?; burden; embarrassment;
-        d[iy]kes?; fags?; dick; pervert
+        peasants?; leech(?:es)?; worms?; sheep; toads?; swine; nothing(?=[.!,]|$); weirdos?; psychos?; monsters?;
+        pests?; burden; embarrassment; d[iy]kes?; fags?; dick; pervert
     """
 )
 _BAD_QUALITY = alternatives(
     """
         stupid; dumb; pathetic; worthless; useless; ugly; disgusting; brainless; spineless; filthy; brain-?dead;
         retarded; inferior; despicable; gutless; idiotic; moronic; repulsive; vile; whiny; slimy; hideous;
-        contemptible; revolting; insignificant
+        contemptible; revolting; insufferable; witless; gormless; dullest; dumbest; stupidest; ugliest;
+        insignificant
     """
 )
 _WEAK_QUALITY = alternatives(
     """
-        lazy; fat; lying; cheating; thick; dirty; creepy; smelly; incompetent; annoying; ignorant; clueless; nasty;
-        crazy; fucking; goddamn; bloody; damn; shitty; old; little; big; real; miserable; sick; hopeless; slow
+        lazy; fat; dim; dense; gullible; lying; cheating; thick; dirty; creepy; smelly; incompetent; annoying;
+        ignorant; clueless; nasty; crazy; fucking; goddamn; bloody; damn; shitty; old; little; big; real; miserable;
+        sick; hopeless; slow
     """
 )
 _BETWEEN = (
@@ -151,24 +155,29 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
             too (?:dumb|stupid|thick|ignorant) (?:to|for);
             dumbest (?:question|thing|person|idea) i(?:'ve| have)? ever;
             even from (?:someone|somebody|an? \w+) like you; just by breathing;
-            as (?:useless|stupid|ugly|dumb|pathetic|worthless) as you; wasting my time; someone as \w+ as you;
-            never amount to anything
+            as (?:useless|stupid|ugly|dumb|pathetic|worthless) as you; wasting my time;
+            the (?:intelligence|iq|brains?|charm|personality) of an?;
+            how (?:does|can|could|is) (?:someone|anyone|somebody) (?:be )?(?:so|that)
+            (?:dumb|stupid|clueless|thick|dim|dense|ignorant);
+            (?:my|a) (?:goldfish|dog|cat|toaster|rock|houseplant) (?:is|has) (?:brighter|smarter|more|cleverer);
+            someone as \w+ as you; never amount to anything
         """,
     ),
     (
         "curse",
         0.9,
         r"""
-        (?:fuck|screw|damn) (?:you|off|yourself|him|her|them|your|u)\b;
-        go (?:and )?(?:fuck|screw|hang|hurt) yourself
-    """,
+            (?:fuck|screw|damn) (?:you|off|yourself|him|her|them|your|u)\b;
+            go (?:and )?(?:fuck|screw|hang|hurt) yourself
+        """,
     ),
     (
         "curse",
         0.65,
         r"""
-        (?:mother)?fuck\w*; clusterfuck; cunts?; cocksuckers?; eat (?:shit|my); suck my \w+; kiss my (?:ass|arse)
-    """,
+            (?:mother)?fuck\w*; clusterfuck; cunts?; cocksuckers?; eat (?:shit|my); suck my \w+;
+            kiss my (?:ass|arse)
+        """,
     ),
     (
         "curse",
@@ -187,8 +196,8 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
             nigg(?:er|ers|a|as); faggots?; fags?; kikes?; spics?; chinks?(?! in); gooks?; wetbacks?; ragheads?;
             towelheads?; sandniggers?; trann(?:y|ies); shemales?; retards?; pakis?; beaners?;
             (?:you|those|these|filthy|dirty|fucking|stupid) dykes?; coons?(?! dogs?); rapefugees?; muzzies?; mongs?;
-            cripples?; jihadis?; jungle bunn(?:y|ies); mongoloids?;
-            go back to (?:your|their) (?:own )?countr(?:y|ies)
+            cripples?; pikeys?; gyppos?; golliwogs?; wogs?; jihadis?; jungle bunn(?:y|ies); mongoloids?;
+            go back to (?:(?:your|their) (?:own )?countr(?:y|ies)|africa|asia|mexico|the jungle)
         """,
     ),
     (
@@ -217,6 +226,11 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
         r"""
             (?:i )?hope (?:that )?(?:you|he|she|they|your \w+)(?: all)?
             (?:dies?|rots?|suffers?|burns?|chokes?|gets? (?:cancer|hit|shot|raped|killed)); drop dead(?! gorgeous);
+            hope (?:somebody|someone|a \w+) (?:runs|hits|kills|shoots|beats|robs|rapes|hurts) (?:you|him|her|them);
+            won't live to see; slit (?:your|his|her|their) throats?;
+            make (?:you|him|her|them) (?:bleed|suffer|beg|scream); lined up against (?:a|the) wall;
+            deserves? an? (?:\w+ and )?(?:slow|painful|horrible|violent) (?:\w+ )?death;
+            (?:your|his|her|their) (?:house|home|car) (?:will burn|burns|is going to burn);
             kill (?:yourself|urself|yourselves); kys;
             go (?:and )?(?:die|jump off|hang yourself|drown yourself|play in traffic);
             (?:just )?end (?:your|ur) life;
@@ -278,15 +292,17 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
         0.78,
         rf"""
             {GROUPS}(?: (?!lives matter|don't|not)[\w']+){{0,4}} (?:should(?: all)? (?:(?:not|never) (?:be allowed
-            to (?:vote|breed|work|live)|vote|breed|live|drive)|get the|be
-            (?:banned|forced|locked|kept|thrown|deported|killed|shot|punished|sterili[sz]ed|exterminated|put|\
-            stopped|removed|eradicated|burned|dumped|beaten|drowned|hanged|stoned))|were eradicated|would be
+            to (?:vote|breed|work|live)|vote|breed|live|drive)|get the|be (?:shipped (?:back|off)|sent back|kept
+            out|cured|banned|forced|locked|kept|thrown|deported|killed|shot|punished|sterili[sz]ed|exterminated|\
+            put|stopped|removed|eradicated|burned|dumped|beaten|drowned|hanged|stoned))|were eradicated|would be
             shot|must be (?:stopped|removed|destroyed|exterminated)|deserves? to (?:die|suffer|be
             (?:beaten|shot|killed|raped|stoned))|(?:belong|belongs) (?:in|at|under)
             (?:the|a|an|cages?|prison|camps?|chains)|control (?:everything|the
             (?:banks|media|world))|(?:ruin|destroy|poison|invade|infest)(?:s|ed|ing)?
-            (?:everything|our|this|the)|can never be (?:trusted|as)|(?:only|just) good for|live off our|steal
-            our|(?:are|is) never any|not worth|worth (?:absolutely )?nothing|won't change);
+            (?:everything|our|this|the)|can never be (?:trusted|as)|all (?:steal|lie|cheat|smell|stink)|only
+            understand (?:violence|force)|are behind (?:every|all|everything)|(?:can't|cannot) do
+            (?:maths?|science|logic)|(?:only|just) good for|live off our|steal our|(?:are|is) never any|not
+            worth|worth (?:absolutely )?nothing|won't change);
             {GROUPS} (?:don't|do not|doesn't) (?:belong|deserve (?:to live|rights|respect|any))
         """,
     ),
@@ -298,6 +314,7 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
             (?:you can )?never trust (?:an? |a single word said by an? )?{GROUPS}; white (?:race|power|pride);
             racially (?:pure|inferior|superior); (?:master|inferior|superior) races?(?! (?:is|was) a myth);
             {GROUPS} are too \w+ to; under a man's boot; at the bottom[.]; woman's place is;
+            we don't want your kind; homosexuality is an? (?:disease|sin|sickness|abomination);
             too many {GROUPS}(?: in this| here); would be better off without (?:all )?{GROUPS};
             rather (?:have|get) \w+ than (?:be|live|sit)(?: \w+){{0,3}} (?:an? )?{GROUPS};
             (?:dog|monkey|rat|pig) is (?:smarter|more intelligent|cleverer) than(?: \w+){{0,3}} {GROUPS};
