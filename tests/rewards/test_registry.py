@@ -25,7 +25,7 @@ PROMISED = (
 
 def example(name: str) -> RewardFunction:
     function = REWARDS.get(name)
-    if "folder" in function.example:
+    if function.example is None:
         pytest.skip("needs a model of one's own; has tests of its own")
     return make(name, function.example)
 

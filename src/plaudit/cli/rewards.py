@@ -38,14 +38,15 @@ def list_rewards(
         function = REWARDS.get(name)
         row = {"name": name, "range": list(function.range), "needs": sorted(function.needs)}
         row |= {"summary": function.summary(), "slow": function.slow}
-        rows.append(row | ({"texts_per_second": rates[name]} if bench else {}))
+        rows.append(row | ({"texts_per_second": rates.get(name)} if bench else {}))
     if as_json:
         print_json(rows)
         return
     table = simple_table("reward", "range", "needs", *([">texts/s"] if bench else []), "what it says")
     for row in rows:
         low, high = row["range"]
-        speed = [f"{row['texts_per_second']:,.0f}"] if bench else []
+        rate = row.get("texts_per_second")
+        speed = [f"{rate:,.0f}" if rate is not None else "–"] if bench else []
         needs = ", ".join(row["needs"])
         table.add_row(cell(row["name"], "bold"), f"{low:g} … {high:g}", needs, *speed, cell(row["summary"]))
     stdout_console().print(table)
@@ -81,7 +82,7 @@ def show_reward(
         table.add_row(cell(option_name, "bold"), cell(repr(default)))
     if options:
         stdout_console().print(table)
-    example = "".join(f"{key}: {value}" for key, value in list(function.example.items())[:1])
+    example = "".join(f"{key}: {value}" for key, value in list((function.example or {}).items())[:1])
     say(
         f"plaudit score rows.jsonl --reward '{name}{{{example}}}'"
         if example
@@ -177,6 +178,8 @@ def _rates() -> dict[str, float]:
     for name in REWARDS:
         function = REWARDS.get(name)
         prompts, responses, references = sample_rows(function.sample, 256)
+        if function.example is None:
+            continue
         with waiting(f"timing {name}"):
             scorer = make(name, function.example)
             scorer.score(prompts[:8], responses[:8], references=references[:8])  # what is loaded once

@@ -54,7 +54,7 @@ class RewardFunction(ABC):
         range: lowest and highest possible score; held to in every call.
         needs: what an item must have: "prompt", "reference", or both.
         slow: why it scores fewer than 200 texts a second on one core; empty where it does not.
-        example: options of an instance to try, where the function needs some.
+        example: options of an instance to try; None where they name something of the user's own, a model, say.
         sample: what it is tried and timed on: "prose", "maths", "code", "sql" or "json" (`plaudit.rewards.samples`).
     """
 
@@ -62,7 +62,7 @@ class RewardFunction(ABC):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs: ClassVar[frozenset[str]] = frozenset()
     slow: ClassVar[str] = ""
-    example: ClassVar[Mapping[str, Any]] = {}
+    example: ClassVar[Mapping[str, Any] | None] = {}
     sample: ClassVar[str] = "prose"
 
     def score(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Classifier", "Long", "named_classifier"]
+__all__ = ["Classifier", "Long"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class Classifier(RewardFunction):
     use_prompt: bool = False
 
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    example: ClassVar[Mapping[str, Any] | None] = None
     slow: ClassVar[str] = "runs a network: on one core, about 20 texts of 100 words a second with a BERT of base size"
 
     def __post_init__(self) -> None:
@@ -111,8 +112,8 @@ class Classifier(RewardFunction):
         multi = self.multi_label if self.multi_label is not None else kind == "multi_label_classification"
         if self.multi_label is None and (kind == "regression" or (classes == 1 and not multi)):
             raise NotARewardModelError(
-                f"reward 'classifier': {self.model} gives {classes} raw value{'s' * (classes > 1)}, no probabilities; score "
-                "with it as a reward model, or give multi_label=True to take the sigmoid"
+                f"reward 'classifier': {self.model} gives {classes} raw value{'s' * (classes > 1)}, no probabilities; "
+                "score with it as a reward model, or give multi_label=True to take the sigmoid"
             )
         if classes == 1 and not multi:
             raise ConfigError("reward 'classifier': multi_label=False has no effect on a model with one class")
@@ -178,23 +179,6 @@ class Classifier(RewardFunction):
         return sum(value * tokens for value, tokens in windows) / sum(tokens for _, tokens in windows)
 
 
-def named_classifier(
-    reward: str, model: str | None, label: str | int | None, bad_label: str | int | None, *, long: Long
-) -> Classifier | None:
-    """The classifier that the options of another reward function name, or None.
-
-    Raises:
-        ConfigError: a label without a model, or a model without one.
-    """
-    if model is None:
-        if label is not None or bad_label is not None:
-            raise ConfigError(f"reward {reward!r}: label and bad_label have no effect without a model")
-        return None
-    if (label is None) == (bad_label is None):
-        raise ConfigError(f"reward {reward!r}: with a model, give label (the good class) or bad_label, one of the two")
-    return Classifier(model, label, bad_label, long=long)
-
-
 def _index(wanted: str | int | None, names: dict[int, str], model: str) -> int:
     known = ", ".join(f"{index} {name}" for index, name in names.items())
     if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
@@ -251,8 +235,8 @@ def _load(name: str, device: str | None) -> tuple[PreTrainedModel, PreTrainedTok
     missing = sorted(info["missing_keys"])
     if missing:
         raise NotARewardModelError(
-            f"{name} is no trained classifier: {', '.join(missing[:3])} {'is' if len(missing) == 1 else 'are'} not in the "
-            "checkpoint and would be random; give a model that was saved with its classification head"
+            f"{name} is no trained classifier: {', '.join(missing[:3])} would be random, as the checkpoint lacks it; give a "
+            "model that was saved with its classification head"
         )
     resolve_pad_token(network, tokenizer)
     tokenizer.truncation_side = tokenizer.padding_side = "right"

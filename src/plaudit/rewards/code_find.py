@@ -16,7 +16,9 @@ __all__ = ["Block", "code_in", "share_that_parses"]
 
 _TAGS = {tag: language for language, tags in ALIASES.items() for tag in (language, *tags.split())}
 _SESSIONS = set("console shell-session shellsession terminal bash-session sh-session cmd powershell-session".split())
-_NO_CODE = set("text txt plain plaintext output out log none markdown md diff patch csv tsv raw stdout result tree".split())
+_NO_CODE = set(
+    "text txt plain plaintext output out log none markdown md diff patch csv tsv raw stdout result tree".split()
+)
 _WIDER = {"cpp": "c", "typescript": "javascript"}  # whose parsers read the other one's code too
 
 
@@ -70,12 +72,16 @@ def code_in(response: str, wanted: str | None, name: str) -> list[Block]:
     if wanted is not None:
         tagged = [block for block in blocks if block.language in (wanted, _WIDER.get(wanted))]
         return [Block(block.code, wanted, block.tag) for block in tagged or blocks if block in tagged or not block.tag]
-    found = []
+    found, doubtful = [], []
     for block in blocks:
-        language, weight = (block.language, SURE) if block.tag else guess(block.code, name)
-        if block.tag or weight >= SURE or (weight and language and parses(block.code, language, name)):
-            found.append(Block(block.code, language, block.tag))
-    return found
+        if block.tag:
+            found.append(block)
+            continue
+        language, weight = guess(block.code, name)
+        told = Block(block.code, language)
+        if weight >= SURE or (language and parses(block.code, language, name)):
+            (found if weight else doubtful).append(told)
+    return found or doubtful
 
 
 # --- fences ---------------------------------------------------------------------------------------------------------
@@ -125,8 +131,8 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _ITEM = re.compile(r"(?:#{1,6}|[-*+•]|\d+[.)])[ \t]+(?=\S)")
 _ODD = re.compile(r"[{}\[\]=<>;|\\&@]|\$(?!\d)|\(\)|::|->|\w\(")
 _STARTS_CODE = re.compile(
-    r"(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|WITH|FROM|WHERE|JOIN|GROUP BY|ORDER BY|LEFT|INNER|VALUES|"
-    r"SET|AND|OR|HAVING|LIMIT|ON|UNION|BEGIN|END)\b|(?://|/\*|\*/|--|#!|<!|<\?|</?[a-z]|@\w|\$ |>>> )"
+    r"(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|WITH|FROM|WHERE|JOIN|GROUP BY|ORDER BY|LEFT|INNER|"
+    r"VALUES|SET|AND|OR|HAVING|LIMIT|ON|UNION|BEGIN|END)\b|(?://|/\*|\*/|--|#!|<!|<\?|</?[a-z]|@\w|\$ |>>> )"
 )
 
 
@@ -178,8 +184,11 @@ def _unfenced(response: str, wanted: str | None, name: str) -> list[Block]:
     whole = _told(lines[first:last], wanted, name, alone=not any(map(str.strip, lines[:first] + lines[last:])))
     if whole and whole.language and parses(whole.code, whole.language, name):
         return [whole]
-    parts = [list(part) for is_code, part in groupby(range(first, last), key=lambda index: code[index] or not lines[index].strip())
-             if is_code]
+    parts = [
+        list(part)
+        for is_code, part in groupby(range(first, last), key=lambda index: code[index] or not lines[index].strip())
+        if is_code
+    ]
     blocks = [_told([lines[index] for index in part], wanted, name, alone=False) for part in parts]
     return [block for block in blocks if block]
 

@@ -101,7 +101,7 @@ _CELL_MAGIC = re.compile(r"\A\s*%%[a-zA-Z][^\n]*\n")
 
 
 def _python(code: str, name: str) -> bool:
-    """By the running interpreter's own compiler. Sessions (``>>>``) and lines of notebooks (``!pip``, ``%time``) count."""
+    """By the running interpreter's compiler; sessions (``>>>``) and magics of notebooks (``!pip``, ``%time``) too."""
     code = textwrap.dedent(code)
     if re.search(r"^\s*>>> ", code, re.MULTILINE):
         try:
@@ -125,7 +125,7 @@ def _compiles(code: str) -> bool:
                 compile(tree, "<response>", "exec", flags, dont_inherit=True)
                 return True
             except SyntaxError:
-                # `return`, `yield` and `break` are legal in a piece of a function, not in a program that defines things.
+                # `return`, `yield`, `break`: legal in a piece of a function, not in a program that defines things.
                 if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in tree.body):
                     return False
                 compile(_in_function(code), "<response>", "exec", flags, dont_inherit=True)

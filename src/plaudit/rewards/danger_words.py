@@ -111,7 +111,8 @@ HARM: tuple[tuple[float, str], ...] = (
             system|into)s?;
             steal(?:ing|s)? (?:\w+ ){0,3}(?:passwords?|cookies?|data|credentials|identit(?:y|ies)|credit
             cards?|money|car|wallet|playstation|session); sql injection; take down a (?:website|site|server);
-            crash (?:a|their|the) (?:website|server); victim's; (?:drop|deliver|copy|pack|hide|send) the payload; exploit (?:code|kit); brute.force;
+            crash (?:a|their|the) (?:website|server); victim's; (?:drop|deliver|copy|pack|hide|send) the payload;
+            exploit (?:code|kit); brute.force;
             guesses passwords; fake login page;
             encrypts? (?:all|each|every|the) (?:\w+ )?(?:files?|documents?|disk);
             lock(?:s|ing)? (?:someone's|their|the) files;

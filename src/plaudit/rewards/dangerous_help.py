@@ -67,7 +67,7 @@ def _asked(question: str) -> float:
 
 
 def _shown(wordings: tuple[tuple[float, str], ...], text: str, *, whole_words: bool = True) -> float:
-    """The chance that one of the wordings found means what it says, as if they came independently; four of a kind count."""
+    """The chance that one of the wordings found means what it says, as if independent; four of a kind count."""
     calm = 1.0
     for weight, phrases in wordings:
         found = {match[0] for match in _pattern(phrases, whole_words).finditer(text)}

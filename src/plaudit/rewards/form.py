@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from plaudit.errors import ConfigError, RewardError
 from plaudit.rewards.base import Item, RewardFunction, need, register
@@ -30,6 +30,8 @@ class Format(RewardFunction):
 
     Score: 1 where the pattern matches, 0 where it does not. White space around the response does not count.
 
+    Range: 0 to 1.
+
     Args:
         pattern: a regular expression of the library regex, which has the syntax of Python's ``re`` and more. Default:
             reasoning in <think> tags, then an answer in <answer> tags, and nothing else.
@@ -47,6 +49,8 @@ class Format(RewardFunction):
     ignorecase: bool = False
     dotall: bool = False
     multiline: bool = False
+
+    example: ClassVar[Mapping[str, Any] | None] = {"pattern": r"[A-Z].*[.!?]", "dotall": True}
 
     def __post_init__(self) -> None:
         if self.mode not in ("fullmatch", "search"):
@@ -93,6 +97,8 @@ class JsonSchema(RewardFunction):
     the response as a whole: an object in the middle of a sentence is no JSON. JSON is RFC 8259's: no comments, trailing
     commas, NaN or Infinity; a document nested deeper than Python can read scores 0.
 
+    Range: 0 to 1.
+
     Args:
         schema: a JSON Schema as a mapping, of the draft that its ``$schema`` names, 2020-12 without one; ``format`` is
             an annotation, not a check, as that draft has it. References must lead into the schema itself: nothing is
@@ -102,6 +108,8 @@ class JsonSchema(RewardFunction):
 
     schema: dict[str, Any] | None = None
     fences: bool = True
+
+    sample: ClassVar[str] = "json"
 
     def __post_init__(self) -> None:
         if not isinstance(self.fences, bool):
@@ -188,6 +196,8 @@ class Keywords(RewardFunction):
     With nothing required, 1 without forbidden words. Says whether words stand in the text, and nothing of what the text
     claims. Texts and words are compared in Unicode's form NFKC; white space in a phrase matches any white space.
 
+    Range: 0 to 1.
+
     Args:
         required: words or phrases, each of the same weight.
         forbidden: words or phrases of which one is enough for the score 0.
@@ -201,6 +211,8 @@ class Keywords(RewardFunction):
     forbidden: tuple[str, ...] = ()
     case_sensitive: bool = False
     whole_words: bool = True
+
+    example: ClassVar[Mapping[str, Any] | None] = {"required": ("you", "it"), "forbidden": ("asap",)}
 
     def __post_init__(self) -> None:
         for name in ("case_sensitive", "whole_words"):

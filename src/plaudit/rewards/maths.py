@@ -49,6 +49,7 @@ class MathCorrectness(RewardFunction):
     decimals: int = 6
     seconds: float = 10.0
 
+    sample: ClassVar[str] = "maths"
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
 
     def __post_init__(self) -> None:

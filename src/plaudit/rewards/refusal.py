@@ -30,6 +30,8 @@ class Refusal(RewardFunction):
 
     It says nothing of whether declining is right. Where it is, as with harmful prompts, set ``invert``.
 
+    Range: 0 to 1.
+
     Args:
         invert: 1 where the response declines and 0 where it answers.
     """

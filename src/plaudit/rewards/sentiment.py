@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from plaudit.rewards.base import Item, RewardFunction, need, register
-from plaudit.rewards.classifier import Classifier, named_classifier
+from plaudit.rewards.base import Item, need, register
+from plaudit.rewards.classifier import Long
+from plaudit.rewards.rules_or_model import RulesOrModel
 from plaudit.rewards.sentences import sentences
 from plaudit.rewards.sentiment_words import IDIOMS, IRONY, VALENCES
 from plaudit.rewards.wording import QUOTE, alternatives, prose
@@ -19,50 +19,37 @@ __all__ = ["Sentiment"]
 
 @register("sentiment")
 @dataclass(frozen=True)
-class Sentiment(RewardFunction):
+class Sentiment(RulesOrModel):
     """How positive the response sounds, in English: 1 very positive, 0.5 neutral, 0 very negative.
 
     VADER (Hutto and Gilbert 2014) with a longer lexicon sums the valences of a clause's words. Around it:
 
-    - a negation turns the next eight words of its clause (valence times -0.7 where it was positive, -0.4 where negative);
+    - a negation turns the next eight words of its clause: valence times -0.7 where it was positive, else -0.4;
     - what a "but" or "although" concedes counts 0.35, what it holds against it 1.15;
-    - a question that only asks counts 0.2; quoted text does not count, turned where the sentence reports a claim;
+    - a question that only asks counts 0.2; a quotation does not count, or turned where it is a claim reported;
     - fixed wordings of idiom and irony ("thanks for nothing") have a valence of their own; code and links have none.
 
     A sentence's sum x becomes ``x / sqrt(x² + 15)``, VADER's compound, and the score is ``0.5 + 0.5 m`` with m the mean
     over the sentences, so that long texts do not run into 0 or 1 as VADER's compound of a whole text does. A sentence
     without valence counts a quarter, the last one and one that opens with "but" half as much again.
 
-    It sees words, not what happened: irony without a fixed wording, praise of a bad thing and events told without a word
-    of judgement are missed. Other languages, and texts of code alone, score 0.5: name a ``model`` for those.
+    It sees words, not what happened: irony without a fixed wording, praise of a bad thing and events told without a
+    word of judgement are missed. Other languages, and texts of code alone, score 0.5: name a ``model`` for those.
 
     Range: 0 to 1.
 
     Args:
-        model: a transformers classifier instead, a folder or Hub id; windows of long texts are averaged. For its other
-            options use the reward `classifier`.
-        label: with ``model``: the class whose probability is the score.
+        model: None: the wording alone. "embedded": also a small classifier on the embedded encoder's vectors (needs the
+            extra [embedded]; about 20 times slower). Else a transformers classifier alone, a folder or Hub id; windows
+            of long texts are averaged. The reward `classifier` has its other options.
+        label: of a transformers classifier: the class whose probability is the score.
         bad_label: instead of ``label``: the class whose probability is taken from 1.
     """
 
-    model: str | None = None
-    label: str | int | None = None
-    bad_label: str | int | None = None
+    long: ClassVar[Long] = "mean"
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        self._classifier  # noqa: B018  checks the options; loads nothing
-
-    @functools.cached_property
-    def _classifier(self) -> Classifier | None:
-        return named_classifier("sentiment", self.model, self.label, self.bad_label, long="mean")
-
-    def many(self, items: Sequence[Item]) -> Sequence[float]:
-        return self._classifier.many(items) if self._classifier else super().many(items)
-
-    def one(self, item: Item) -> float:
-        return self._classifier.one(item) if self._classifier else 0.5 + 0.5 * _polarity(item.response)
+    def rules(self, item: Item) -> float:
+        return 0.5 + 0.5 * _polarity(item.response)
 
 
 _POSITIVE_TURNED, _NEGATIVE_TURNED, _SCOPE = -0.7, -0.4, 8
@@ -70,9 +57,9 @@ _CONCEDED, _HELD = 0.35, 1.15
 
 _MARKUP = re.compile(r"[*_#|]+|^\s*>\s?", re.MULTILINE)
 _NEGATOR = re.compile(
-    r"\b(?:[a-z]+n't|cannot|not|never|no|nobody|no one|none|nothing|neither|nowhere|without|hardly|barely|scarcely|rarely|"
-    r"seldom|lacks?|lacked|lacking|fail(?:s|ed|ing)? to|far from|anything but|unable to|doubts?|doubted|no longer|"
-    r"free of|free from|refus(?:e|es|ed|ing) to|instead of|rather than|less|least|devoid of|absence of|supposed to|"
+    r"\b(?:[a-z]+n't|cannot|not|never|no|nobody|no one|none|nothing|neither|nowhere|without|hardly|barely|"
+    r"scarcely|rarely|seldom|lacks?|lacked|lacking|fail(?:s|ed|ing)? to|far from|anything but|unable to|doubts?|doubted|"
+    r"no longer|free of|free from|refus(?:e|es|ed|ing) to|instead of|rather than|less|least|devoid of|absence of|supposed to|"
     r"promised (?:me|us|a|an|the|to)|(?:would|could|should|might) have been|used to (?:be|call)|proved|disagree)\b",
     re.IGNORECASE,
 )

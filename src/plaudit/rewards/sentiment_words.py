@@ -16,68 +16,71 @@ def _spread(groups: dict[float, str]) -> dict[str, float]:
 VALENCES = _spread(
     {
         2.5: """
-            breathtaking captivating dazzling delightfully exquisite exquisitely extraordinary finest flawless flawlessly
-            impeccable ingenious irresistible masterful masterfully mesmerizing mesmerising must-see must-have
-            outstandingly riveting sensational sublime superbly top-notch unforgettable virtuoso world-class unbeatable
-            first-rate
+            breathtaking captivating dazzling delightfully exquisite exquisitely extraordinary finest flawless
+            flawlessly impeccable ingenious irresistible masterful masterfully mesmerizing mesmerising must-see
+            must-have outstandingly riveting sensational sublime superbly top-notch unforgettable virtuoso
+            world-class unbeatable first-rate
         """,
         1.8: """
-            absorbing admirably affordable appealing artful artfully attentive beautifully brilliantly charismatic cleverly
-            compassionate considerate cosy cozy crisp deft deftly delicious deliciously divine heavenly adore adored lifesaver superb dreamy delivers elegantly eloquent
-            engrossing evocative excels expertly exhilarating heartwarming helpfully imaginative immaculate infectious
-            inspired inspiring insightful intuitive inventive juicy knowledgeable likable lovable luxurious magical
-            memorable moving nicely patient persuasive poignant polished potent profound recommend recommended recommends
-            refreshing refreshingly reliable reliably resonant rewarding scrumptious seamless seamlessly sincere
-            skilful skillful skillfully smoothly speedy spotless stellar stirring stunningly sumptuous tasty tasteful
-            thoughtful touching trustworthy unmissable upbeat vivid warmly well-made well-written witty wonderfully
-            yummy gem underrated bargain hilarious
+            absorbing admirably affordable appealing artful artfully attentive beautifully brilliantly
+            charismatic cleverly compassionate considerate cosy cozy crisp deft deftly delicious deliciously
+            divine heavenly adore adored lifesaver superb dreamy delivers elegantly eloquent engrossing
+            evocative excels expertly exhilarating heartwarming helpfully imaginative immaculate infectious
+            inspired inspiring insightful intuitive inventive juicy knowledgeable likable lovable luxurious
+            magical memorable moving nicely patient persuasive poignant polished potent profound recommend
+            recommended recommends refreshing refreshingly reliable reliably resonant rewarding scrumptious
+            seamless seamlessly sincere skilful skillful skillfully smoothly speedy spotless stellar stirring
+            stunningly sumptuous tasty tasteful thoughtful touching trustworthy unmissable upbeat vivid warmly
+            well-made well-written witty wonderfully yummy gem underrated bargain hilarious
         """,
         1.0: """
-            able acclaimed accessible accurate acted balanced clean compact complement consistent convenient cure cured
-            decent durable effortless evolved fast fixed fixes flavorful flavourful fresh generously gifted hearty healthy
-            heal healed healing ideal improves kindly laughed light-hearted lively masterly mature pleasantly plus quick
-            quickly quiet rare kindest patiently reasonable readable realistic recover recovered refined responsive rested rich satisfactory sharp
-            sings smart smooth solid solved soothing sturdy subtle succulent survived tender timely timeless upgrade
-            visionary vibrant warm welcomed welcoming well-crafted works worked worth worthwhile worthy gracefully
-            sooner
+            able acclaimed accessible accurate acted balanced clean compact complement consistent convenient
+            cure cured decent durable effortless evolved fast fixed fixes flavorful flavourful fresh generously
+            gifted hearty healthy heal healed healing ideal improves kindly laughed light-hearted lively
+            masterly mature pleasantly plus quick quickly quiet rare kindest patiently reasonable readable
+            realistic recover recovered refined responsive rested rich satisfactory sharp sings smart smooth
+            solid solved soothing sturdy subtle succulent survived tender timely timeless upgrade visionary
+            vibrant warm welcomed welcoming well-crafted works worked worth worthwhile worthy gracefully sooner
         """,
         -1.0: """
             abandoned absent average cancel cancelled canceled cancels cheap choppy clich cliche cliched clichéd
             clueless clunky cold contradicts contrived crushed delay delayed delays deleted deleting dated
-            derivative dripping dusty errors expensive exhausted expired fired flat formulaic forgettable
-            forgot forgotten generic haphazard heavy-handed hiccup hollow ignored impersonal incomplete inconvenient
-            lacklustre leak leaked leaking leaks loud lukewarm mechanical meh mislabeled missing moody muffled noisy
-            outdated over-long overlong overpriced overwrought pedestrian pale predictable pricey repetitive returned
-            routine shallow shaky shrugged simplistic skip slow slower sluggish soggy soapy stained static
-            stuffy superficial thin tinny unclear undercooked uneven unfinished unhelpful unnecessary unresponsive vague
-            weak weaker woke yelled yelling smelled smelly stuck supposedly burnt
+            derivative dripping dusty errors expensive exhausted expired fired flat formulaic forgettable forgot
+            forgotten generic haphazard heavy-handed hiccup hollow ignored impersonal incomplete inconvenient
+            lacklustre leak leaked leaking leaks loud lukewarm mechanical meh mislabeled missing moody muffled
+            noisy outdated over-long overlong overpriced overwrought pedestrian pale predictable pricey
+            repetitive returned routine shallow shaky shrugged simplistic skip slow slower sluggish soggy soapy
+            stained static stuffy superficial thin tinny unclear undercooked uneven unfinished unhelpful
+            unnecessary unresponsive vague weak weaker woke yelled yelling smelled smelly stuck supposedly burnt
         """,
         -1.8: """
-            abysmal amateurish avoid banal bland blunder botched breaking breaks broke buggy careless carelessly charmless
-            cheesy clumsy collapse collapsed collapses collapsing corrupted crash-prone crashes crashing cramped damp
-            deceptive defective dented deteriorated devoid dishonest disorganised disorganized disrespectful drab drags
-            dreary drivel dud dull dying failing faulty filthy flimsy freezes fraudulent frustratingly garish glitchy
-            greasy gross grimy half-baked hackneyed ill-conceived impolite impossible inane incoherent
-            incompetent incomprehensible inconsiderate inept inferior infuriating insipid insulting junk laughable leaden
-            lifeless listless lousy lemon manipulative meandering mediocre meaningless mishandled misguided shambles trainwreck aches misleading
-            mistake mistakes mould mouldy moldy muddled needlessly neglected nonsensical obnoxious overheats overheating
-            overcooked overrated plodding poorly pretentious pointless rejected ripped ripoff rip-off robbed rotten ruin
-            ruins rubbery rundown run-down scam scratched shabby shoddy sloppy sophomoric spoiled spoilt squandered
-            stale stinks stung tacky tasteless tedious tiresome trash unbearable unbearably unconvincing
-            uncomfortable underwhelming underwhelmed unfair unfriendly unfunny unhygienic unimaginative uninspired unlistenable
-            unprofessional unrealistic unreliable unresolved unusable unwatchable unwelcoming useless vapid
-            wobbly worthless wasted yawn threw
+            abysmal amateurish avoid banal bland blunder botched breaking breaks broke buggy careless carelessly
+            charmless cheesy clumsy collapse collapsed collapses collapsing corrupted crash-prone crashes
+            crashing cramped damp deceptive defective dented deteriorated devoid dishonest disorganised
+            disorganized disrespectful drab drags dreary drivel dud dull dying failing faulty filthy flimsy
+            freezes fraudulent frustratingly garish glitchy greasy gross grimy half-baked hackneyed
+            ill-conceived impolite impossible inane incoherent incompetent incomprehensible inconsiderate inept
+            inferior infuriating insipid insulting junk laughable leaden lifeless listless lousy lemon
+            manipulative meandering mediocre meaningless mishandled misguided shambles trainwreck aches
+            misleading mistake mistakes mould mouldy moldy muddled needlessly neglected nonsensical obnoxious
+            overheats overheating overcooked overrated plodding poorly pretentious pointless rejected ripped
+            ripoff rip-off robbed rotten ruin ruins rubbery rundown run-down scam scratched shabby shoddy sloppy
+            sophomoric spoiled spoilt squandered stale stinks stung tacky tasteless tedious tiresome trash
+            unbearable unbearably unconvincing uncomfortable underwhelming underwhelmed unfair unfriendly
+            unfunny unhygienic unimaginative uninspired unlistenable unprofessional unrealistic unreliable
+            unresolved unusable unwatchable unwelcoming useless vapid wobbly worthless wasted yawn threw
         """,
         -2.6: """
-            atrocious appalling appallingly dreadful dreadfully excruciating godawful hideous horrendous horrid inedible
-            insufferable nauseating nauseous repulsive revolting vile wretched
+            atrocious appalling appallingly dreadful dreadfully excruciating godawful hideous horrendous horrid
+            inedible insufferable nauseating nauseous repulsive revolting vile wretched
         """,
         # what VADER gives a valence and plain prose does not mean as one
         0.0: """
-            like help helps helping please sure certain certainly natural naturally matter matters value values important
-            importance feeling feelings true ok okay number security asset assets resolution active agree committed solution
-            solutions kinda sort share shared shares play played plays interest interests want wanted wants stop stopped
-            stops leave leaves left promise promised promises wish challenge challenges block blocks capital lies cut fire reset
+            like help helps helping please sure certain certainly natural naturally matter matters value values
+            important importance feeling feelings true ok okay number security asset assets resolution active
+            agree committed solution solutions kinda sort share shared shares play played plays interest
+            interests want wanted wants stop stopped stops leave leaves left promise promised promises wish
+            challenge challenges block blocks capital lies cut fire reset
         """,
         1.5: "likeverb helpverb",
         2.6: "idiomgood",

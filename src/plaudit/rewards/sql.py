@@ -43,7 +43,7 @@ class SqlSyntax(RewardFunction):
     dialect: str = ""
     missing: Literal["zero", "error"] = "zero"
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    sample: ClassVar[str] = "sql"
 
     def __post_init__(self) -> None:
         if self.missing not in ("zero", "error"):
@@ -65,7 +65,8 @@ class SqlSyntax(RewardFunction):
 
 _CLIENT = re.compile(r"^[ \t]*(?:GO[ \t]*;?|DELIMITER[ \t]+(\S+)|[ \t]*/)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _EXPLAIN = re.compile(
-    r"EXPLAIN\b(?:\s+(?:QUERY\s+PLAN|PLAN\s+FOR|ANALY[ZS]E|VERBOSE|EXTENDED|FORMAT\s*=\s*\w+|\([^()]*\)))*\s+", re.IGNORECASE
+    r"EXPLAIN\b(?:\s+(?:QUERY\s+PLAN|PLAN\s+FOR|ANALY[ZS]E|VERBOSE|EXTENDED|FORMAT\s*=\s*\w+|\([^()]*\)))*\s+",
+    re.IGNORECASE,
 )
 
 
@@ -106,7 +107,9 @@ def _quiet() -> Iterator[None]:
 def _words(tokens: Sequence[Any]) -> list[str]:
     """The tokens in capitals; quoted ones as '' and numbers as they are, so that they never equal a keyword."""
     quoted = ("STRING", "IDENTIFIER", "NATIONAL_STRING", "RAW_STRING", "HEREDOC_STRING", "BYTE_STRING")
-    return ["''" if token.token_type.name in quoted else " ".join(token.text.upper().split()) or "''" for token in tokens]
+    return [
+        "''" if token.token_type.name in quoted else " ".join(token.text.upper().split()) or "''" for token in tokens
+    ]
 
 
 _ROUTINES = {"PROCEDURE", "PROC", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"}
@@ -142,25 +145,29 @@ def _statements(tokens: Sequence[Any], dialect: str) -> Iterator[list[Any]]:
 
 
 _STARTS = set(
-    "SELECT WITH FROM VALUES TABLE INSERT UPDATE DELETE MERGE REPLACE UPSERT CREATE ALTER DROP TRUNCATE COMMENT USE SET "
-    "BEGIN COMMIT ROLLBACK END ABORT DESCRIBE DESC EXPLAIN SHOW PRAGMA ANALYZE GRANT REVOKE COPY DECLARE KILL CACHE "
-    "UNCACHE REFRESH ATTACH DETACH PIVOT UNPIVOT SUMMARIZE IF WHILE EXEC EXECUTE RETURN (".split()
+    "SELECT WITH FROM VALUES TABLE INSERT UPDATE DELETE MERGE REPLACE UPSERT CREATE ALTER DROP TRUNCATE "
+    "COMMENT USE SET BEGIN COMMIT ROLLBACK END ABORT DESCRIBE DESC EXPLAIN SHOW PRAGMA ANALYZE GRANT REVOKE "
+    "COPY DECLARE KILL CACHE UNCACHE REFRESH ATTACH DETACH PIVOT UNPIVOT SUMMARIZE IF WHILE EXEC EXECUTE "
+    "RETURN (".split()
 )
 _OPAQUE = set(
-    "CALL DO VACUUM REINDEX LOCK UNLOCK PRINT RAISERROR THROW PREPARE DEALLOCATE LISTEN NOTIFY UNLISTEN CLUSTER "
-    "CHECKPOINT DISCARD FETCH OPEN CLOSE FLUSH OPTIMIZE REPAIR CHECK SAVEPOINT SAVE RELEASE START WAITFOR RESET LOAD "
-    "UNLOAD RENAME SIGNAL RESIGNAL INSTALL UNDROP PURGE HANDLER MSCK EXPORT IMPORT SHUTDOWN DENY BACKUP RESTORE DBCC".split()
+    "CALL DO VACUUM REINDEX LOCK UNLOCK PRINT RAISERROR THROW PREPARE DEALLOCATE LISTEN NOTIFY UNLISTEN "
+    "CLUSTER CHECKPOINT DISCARD FETCH OPEN CLOSE FLUSH OPTIMIZE REPAIR CHECK SAVEPOINT SAVE RELEASE START "
+    "WAITFOR RESET LOAD UNLOAD RENAME SIGNAL RESIGNAL INSTALL UNDROP PURGE HANDLER MSCK EXPORT IMPORT "
+    "SHUTDOWN DENY BACKUP RESTORE DBCC".split()
 )
 _ALONE = {"VACUUM", "CHECKPOINT", "REINDEX", "THROW", "ANALYZE", "CLUSTER"}
 _KINDS = set(
-    "TABLE VIEW INDEX SEQUENCE SCHEMA DATABASE TYPE DOMAIN EXTENSION ROLE USER GROUP POLICY RULE AGGREGATE OPERATOR CAST "
-    "COLLATION SERVER LOGIN WAREHOUSE STAGE TASK STREAM PIPE TABLESPACE PUBLICATION SUBSCRIPTION STATISTICS SYNONYM "
-    "MACRO MODEL SYSTEM SESSION COLUMN CONSTRAINT DICTIONARY PROFILE SECRET LANGUAGE MASKING SHARE INTEGRATION".split()
+    "TABLE VIEW INDEX SEQUENCE SCHEMA DATABASE TYPE DOMAIN EXTENSION ROLE USER GROUP POLICY RULE AGGREGATE "
+    "OPERATOR CAST COLLATION SERVER LOGIN WAREHOUSE STAGE TASK STREAM PIPE TABLESPACE PUBLICATION "
+    "SUBSCRIPTION STATISTICS SYNONYM MACRO MODEL SYSTEM SESSION COLUMN CONSTRAINT DICTIONARY PROFILE SECRET "
+    "LANGUAGE MASKING SHARE INTEGRATION".split()
 )
 _MODIFIERS = set(
-    "OR REPLACE ALTER TEMP TEMPORARY UNIQUE GLOBAL LOCAL UNLOGGED EXTERNAL MATERIALIZED RECURSIVE FOREIGN CLUSTERED PUBLIC "
-    "NONCLUSTERED FULLTEXT SPATIAL DEFINER CONSTRAINT FORCE VIRTUAL TRANSIENT SECURE EDITIONABLE COLUMNSTORE ONLINE NO "
-    "SQL SECURITY INVOKER DYNAMIC VOLATILE MULTISET BITMAP STREAMING PERSISTENT FILE FORMAT ALGORITHM UNDEFINED".split()
+    "OR REPLACE ALTER TEMP TEMPORARY UNIQUE GLOBAL LOCAL UNLOGGED EXTERNAL MATERIALIZED RECURSIVE FOREIGN "
+    "CLUSTERED PUBLIC NONCLUSTERED FULLTEXT SPATIAL DEFINER CONSTRAINT FORCE VIRTUAL TRANSIENT SECURE "
+    "EDITIONABLE COLUMNSTORE ONLINE NO SQL SECURITY INVOKER DYNAMIC VOLATILE MULTISET BITMAP STREAMING "
+    "PERSISTENT FILE FORMAT ALGORITHM UNDEFINED".split()
 )
 
 
@@ -186,6 +193,7 @@ def _valid(tokens: Sequence[Any], text: str, dialect: str, name: str) -> bool:
 def _kind(words: Sequence[str]) -> str | None:
     """What a CREATE, ALTER or DROP is about; None for nothing known."""
     for index, word in enumerate(words[1:10], 1):
+        word = word.split()[-1]  # "NONCLUSTERED INDEX" is one token
         if word in _KINDS or word in _ROUTINES:
             return word
         if word not in _MODIFIERS and "DEFINER" not in words[:index]:  # of whose value the words are any
@@ -206,7 +214,19 @@ def _closed(words: Sequence[str]) -> bool:
 _NEED_MORE = set("ON AND OR NOT WHERE HAVING FROM JOIN THEN WHEN ELSE AS LIKE BETWEEN UNION SET USING INTO".split())
 _NEED_MORE |= {"GROUP BY", "ORDER BY", "PARTITION BY", "UNION ALL"}
 _STOPS = {"", ")", ",", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "UNION", "JOIN", "THEN", "WHEN"}
-_NEVER_LAST = {"ADD", "DROP", "RENAME", "TO", "COLUMN", "TABLE", "INDEX", "DISTINCT", "CONSTRAINT", "REFERENCES", "VALUES"}
+_NEVER_LAST = {
+    "ADD",
+    "DROP",
+    "RENAME",
+    "TO",
+    "COLUMN",
+    "TABLE",
+    "INDEX",
+    "DISTINCT",
+    "CONSTRAINT",
+    "REFERENCES",
+    "VALUES",
+}
 _SWITCHES = {"SET", "PRAGMA", "ALTER"}  # may end in ON
 _TRAILING_COMMAS = {"bigquery", "duckdb", "snowflake", "clickhouse", "databricks", "redshift"}
 _DOUBLE_EQUALS = {"", "sqlite", "duckdb", "clickhouse", "spark", "spark2", "hive", "databricks", "doris", "starrocks"}
@@ -234,7 +254,20 @@ def _no_dangling(words: Sequence[str], dialect: str) -> bool:
 
 
 _ORDER = {"FROM": 1, "WHERE": 2, "GROUP BY": 3, "HAVING": 4, "ORDER BY": 5, "LIMIT": 6}
-_FRESH = {"SELECT", "UNION", "EXCEPT", "INTERSECT", "UPDATE", "INSERT", "DELETE", "MERGE", "SET", "CONFLICT", "|>", "DISTINCT"}
+_FRESH = {
+    "SELECT",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "UPDATE",
+    "INSERT",
+    "DELETE",
+    "MERGE",
+    "SET",
+    "CONFLICT",
+    "|>",
+    "DISTINCT",
+}
 
 
 def _in_order(words: Sequence[str]) -> bool:
@@ -279,6 +312,8 @@ def _known_command(words: Sequence[str]) -> bool:
             after = words[words.index("ADD") + 1 :]
             known = {"CONSTRAINT", "COLUMN", "INDEX", "KEY", "PRIMARY", "FOREIGN", "UNIQUE", "CHECK", "PARTITION", "("}
             return bool(known & set(after[:1])) or after[:1] in (["FULLTEXT"], ["SPATIAL"], ["GENERATED"], ["DEFAULT"])
+        if kind in ("INDEX", "VIEW") and words[0] == "CREATE":
+            return ("ON" if kind == "INDEX" else "AS") in words and (kind == "VIEW" or "(" in words)
         return kind is not None and len(words) > 2
     if words[0] in ("GRANT", "REVOKE"):
         return ("TO" in words or "FROM" in words) and len(words) > 3

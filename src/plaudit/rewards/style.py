@@ -69,6 +69,8 @@ class Readability(RewardFunction):
     English only: the constants and the syllables of other languages differ. Code and the targets of links are left out,
     and so are numbers. Lines of a list are sentences. It measures the length of words and sentences and nothing else.
 
+    Range: 0 to 1.
+
     Args:
         target_grade: the wanted school year; None prefers easy texts.
         missing: what a response gets that is not mostly words in Latin letters: "zero", or an "error".
@@ -162,6 +164,8 @@ class Language(RewardFunction):
 
     Without ``language``, the score is the probability that response and prompt are in the same one,
     ``sum_l P(l | prompt) P(l | response)``.
+
+    Range: 0 to 1.
 
     Args:
         language: an ISO 639-1 code ("en", "zh"); None takes the prompt's language, and then every item needs a prompt.

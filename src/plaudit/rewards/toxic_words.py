@@ -79,8 +79,8 @@ _BETWEEN = (
     rf"{_WEAK_QUALITY}),? )"
 )
 _YOU = (
-    r"(?:you|u|ya|y'all)(?:'re|re| are| r| look like| sound like| look| sound| were| must be| will always be| really are| "
-    r"people| people are| guys are| lot are)?|ur|(?:are|were) you(?: people| guys)?"
+    r"(?:you|u|ya|y'all)(?:'re|re| are| r| look like| sound like| look| sound| were| must be| will always be|"
+    r" really are| people| people are| guys are| lot are)?|ur|(?:are|were) you(?: people| guys)?"
 )
 _HURT = (
     r"(?:kill|hurt|murder|beat|break|smash|strangle|stab|shoot|slap|punch|burn|destroy|cut|choke|end|hit|harm|torture|rape|"
@@ -215,10 +215,15 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
     (
         "threat",
         0.85,
-        r"(?:you|he|she|they|people|everyone|everybody|like (?:you|her|him|them)|(?:that|this) (?:\w+ )?(?:man|woman|guy|girl)|<them>)"
-        r"(?: \w+){0,2} (?:deserves? to|should(?: all)?|ought to|must(?: all)?|needs? to|ha(?:ve|s) to) (?:be (?:\w+ )?(?:shot|beaten|killed|"
-        r"hanged|hung|stoned|raped|burned|burnt|exterminated|wiped out|eradicated|gassed|lynched|executed|slaughtered|tortured)"
-        r"(?! (?:in|at|by|for) )|die(?: slowly| in pain)?(?=[.!,]|$)|rot in|suffer(?=[.!,]|$))",
+        r"""
+            (?:you|he|she|they|people|everyone|everybody|like (?:you|her|him|them)|\
+            (?:that|this) (?:\w+ )?(?:man|woman|guy|girl)|<them>)(?: \w+){0,2}
+            (?:deserves? to|should(?: all)?|ought to|must(?: all)?|needs? to|ha(?:ve|s) to)
+            (?:be (?:\w+ )?(?:shot|beaten|killed|hanged|hung|stoned|raped|burned|burnt|exterminated|wiped out|\
+            eradicated|\
+            gassed|lynched|executed|slaughtered|tortured)(?! (?:in|at|by|for) )|\
+            die(?: slowly| in pain)?(?=[.!,]|$)|rot in|suffer(?=[.!,]|$))
+        """,
     ),
     (
         "threat",
@@ -327,10 +332,11 @@ SPEECH: tuple[tuple[str, float, str], ...] = (
 )
 
 _PLAIN = """
-    fuck fucks fucker fuckers fucking fucked motherfucker motherfuckers shit shits shitty bullshit shithead shitheads asshole
-    assholes bitch bitches bastard bastards cunt cunts dick dickhead dickheads prick slut sluts whore whores idiot idiots idiotic
-    moron morons stupid retard retards retarded loser losers faggot faggots fag nigger niggers kys dumbass dumb scum scumbag ugly
-    imbecile stfu gtfo wanker twat trash pathetic worthless kill
+    fuck fucks fucker fuckers fucking fucked motherfucker motherfuckers shit shits shitty bullshit shithead
+    shitheads asshole assholes bitch bitches bastard bastards cunt cunts dick dickhead dickheads prick slut
+    sluts whore whores idiot idiots idiotic moron morons stupid retard retards retarded loser losers faggot
+    faggots fag nigger niggers kys dumbass dumb scum scumbag ugly imbecile stfu gtfo wanker twat trash pathetic
+    worthless kill
 """
 OBFUSCATED = {word: word for word in _PLAIN.split()} | {
     "phuck": "fuck",
