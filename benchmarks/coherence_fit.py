@@ -1,9 +1,10 @@
 """Fits the weights of the reward `coherence` and writes them to src/plaudit/rewards/coherence_weights.json.
 
-Own texts against corrupted ones: real paragraphs and whole replies, each with the same sentences shuffled and with one
-sentence exchanged for one of another prompt's text. Half of the prompts (by a hash) are for fitting; the other half is
-what rewards_reference.py measures on. Stages: a ridge regression of each cue on where its sentence stands; then a
-logistic regression of own against corrupted on the features, with cue weights from the other folds of prompts.
+Whole texts against corrupted ones: real paragraphs and replies, with the same sentences shuffled or with one sentence
+exchanged for one of another prompt's text. Half of the prompts (by a hash) are for fitting; the other half is what
+rewards_reference.py measures on. Two stages: a ridge regression of where a sentence stands on its cues, every text
+weighing the same; then a logistic regression of whole against corrupted on the features, with cue weights from the
+other folds of prompts.
 
     python benchmarks/coherence_fit.py [--dry]
 """
@@ -36,8 +37,8 @@ FILES = (
     "preferences/oasst_100trees", "preferences/ukp_convarg", "preferences/finegrained_qa", "bench/rm_bench",
     "bench/judgebench_gpt", "ab/alpaca_eval_v2_gpt4turbo", "ratings/halueval_general",
 )  # fmt: skip
-MOST = {"paragraph": 1000, "reply": 300}  # texts of one source
-CUES, RAREST, PENALTY, FOLDS = 500, 40, 60.0, 5
+MOST = {"paragraph": 1000, "reply": 300}  # texts of one source whose sentences are embedded
+CUES, RAREST, PENALTY, FOLDS = 500, 40, 10.0, 5
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ def held_out(prompt_id: str) -> bool:
     return _hash(prompt_id) % 2 == 0
 
 
-def texts(kind: str, *, per_prompt: int) -> list[Text]:
-    """Distinct texts in Latin letters, at most ``per_prompt`` of a prompt and source.
+def fold_of(text: Text) -> int:
+    """Its prompt's fold."""
+    return _hash(f"fold {text.prompt_id}") % FOLDS
+
+
+def texts(kind: str, *, per_prompt: int, most: int | None = None) -> list[Text]:
+    """Distinct texts in Latin letters, at most ``per_prompt`` of a prompt and source and ``most`` of a source.
 
     A paragraph is a line of prose of 4 to 12 sentences that is no list item; a reply is all of it, 2 to 40 sentences.
     """
@@ -81,8 +87,8 @@ def texts(kind: str, *, per_prompt: int) -> list[Text]:
             taken[source, prompt_id] += 1
             found.append(Text(source, prompt_id, kind, text))
     found.sort(key=lambda text: _hash(text.text))
-    room = dict.fromkeys(FILES, MOST[kind])
-    return [text for text in found if (room.update({text.source: room[text.source] - 1}) or room[text.source] >= 0)]
+    by_source = {file: [text for text in found if text.source == file][:most] for file in FILES}
+    return list(itertools.chain(*by_source.values()))
 
 
 def _hash(text: str) -> int:
@@ -136,10 +142,12 @@ def fit_table(texts: list[list[Sentence]]) -> dict[str, list[float]]:
         counts = scipy.sparse.csr_matrix(
             (np.ones(len(pairs)), (rows, columns)), shape=(sum(map(len, texts)), len(known))
         )
+        sizes = np.array([len(text) for text in texts])
         means = scipy.sparse.block_diag([np.full((len(t), len(t)), 1 / len(t)) for t in texts], format="csr")
         centred = (counts - means @ counts).tocsr()
         targets = np.concatenate([_places(len(text)) for text in texts])
-        weights = Ridge(alpha=PENALTY, fit_intercept=False, solver="sparse_cg", tol=1e-6).fit(centred, targets).coef_
+        ridge = Ridge(alpha=PENALTY, fit_intercept=False, solver="sparse_cg", tol=1e-6)
+        weights = ridge.fit(centred, targets, sample_weight=np.repeat(1 / sizes, sizes)).coef_
         if size is not None:
             break
         worth = np.asarray(centred.power(2).sum(0)).ravel() * (weights**2).sum(0)
@@ -178,14 +186,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dry", action="store_true", help="print, and write nothing")
     dry = parser.parse_args().dry
-    given = [*texts("paragraph", per_prompt=2), *texts("reply", per_prompt=1)]
-    corpus = Corpus(text for text in given if not held_out(text.prompt_id))
-    fold = [_hash(f"fold {text.prompt_id}") % FOLDS for text in corpus.texts]
-    tables = [fit_table([s for s, f in zip(corpus.sentences, fold, strict=True) if f != out]) for out in range(FOLDS)]
+    every = [*texts("paragraph", per_prompt=4), *texts("reply", per_prompt=2)]
+    read = [(fold_of(text), prose(text.text)) for text in every if not held_out(text.prompt_id)]
+    read = [(fold, text) for fold, text in read if len(text) > 1]
+    tables = [fit_table([text for fold, text in read if fold != out]) for out in range(FOLDS)]
+    some = [
+        *texts("paragraph", per_prompt=2, most=MOST["paragraph"]),
+        *texts("reply", per_prompt=1, most=MOST["reply"]),
+    ]
+    corpus = Corpus(text for text in some if not held_out(text.prompt_id))
     rows, own = [], []
     for seed in range(2):
         for place, kind, text in corrupted(corpus, seed):
-            rows.append(corpus.features(text, tables[fold[place]]))
+            rows.append(corpus.features(text, tables[fold_of(corpus.texts[place])]))
             own.append(kind == "own")
     x, y = np.array(rows), np.array(own)
     mean, spread = x.mean(0), x.std(0)
@@ -194,7 +207,7 @@ def main() -> None:
     document = {
         "weights": {name: round(float(w), 4) for name, w in zip(FEATURES, weights, strict=True)},
         "intercept": round(float(model.intercept_[0] - weights @ mean), 4),
-        "cues": fit_table(corpus.sentences),
+        "cues": fit_table([text for _, text in read]),
     }
     print("weights of features scaled to spread 1:", dict(zip(FEATURES, model.coef_[0].round(2), strict=True)))
     print(f"share of own and corrupted texts told apart at 0.5: {model.score((x - mean) / spread, y):.3f}")

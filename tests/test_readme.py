@@ -30,7 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / name).write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     answers = [{"prompt": row["prompt"], "response": row[side]} for side in ("chosen", "rejected")]
     (path / "answers.jsonl").write_text("".join(json.dumps(r) + "\n" for r in answers), encoding="utf-8")
-    texts = [{"text": f"It was a {word} day {i}, " + "really " * (i % 5)} for i in range(60) for word in ("good", "sad")]
+    texts = [
+        {"text": f"It was a {word} day {i}, " + "really " * (i % 5)} for i in range(60) for word in ("good", "sad")
+    ]
     (path / "texts.jsonl").write_text("".join(json.dumps(r) + "\n" for r in texts), encoding="utf-8")
     ratings = [{"response": row["text"], "score": len(row["text"])} for row in texts]
     (path / "ratings.jsonl").write_text("".join(json.dumps(r) + "\n" for r in ratings), encoding="utf-8")

@@ -47,7 +47,7 @@ def list_rewards(
         low, high = row["range"]
         rate = row.get("texts_per_second")
         speed = [f"{rate:,.0f}" if rate is not None else "–"] if bench else []
-        needs = ", ".join(row["needs"])
+        needs = ", ".join(sorted(REWARDS.get(row["name"]).needs))
         table.add_row(cell(row["name"], "bold"), f"{low:g} … {high:g}", needs, *speed, cell(row["summary"]))
     stdout_console().print(table)
     say("options and formula of one: plaudit rewards show NAME")

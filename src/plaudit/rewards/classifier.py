@@ -235,8 +235,8 @@ def _load(name: str, device: str | None) -> tuple[PreTrainedModel, PreTrainedTok
     missing = sorted(info["missing_keys"])
     if missing:
         raise NotARewardModelError(
-            f"{name} is no trained classifier: {', '.join(missing[:3])} would be random, as the checkpoint lacks it; give a "
-            "model that was saved with its classification head"
+            f"{name} is no trained classifier: {', '.join(missing[:3])} would be random, not being in the checkpoint; "
+            "give a model that was saved with its classification head"
         )
     resolve_pad_token(network, tokenizer)
     tokenizer.truncation_side = tokenizer.padding_side = "right"

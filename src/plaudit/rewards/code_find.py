@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from plaudit.errors import RewardError
-from plaudit.rewards.code_guess import SEEN, SURE, guess
+from plaudit.rewards.code_guess import SEEN, SURE, evidence, guess
 from plaudit.rewards.code_parse import ALIASES, parses
 
 __all__ = ["Block", "code_in", "share_that_parses"]
@@ -198,9 +198,10 @@ def _told(lines: Sequence[str], wanted: str | None, name: str, *, alone: bool) -
     code = textwrap.dedent("\n".join(lines))
     if not _CODE_MARK.search(code):
         return None
-    language, weight = guess(code, name)
     if wanted:
-        return Block(code, wanted)
+        told = evidence(code).get(wanted, 0.0) >= SEEN or (alone and parses(code, wanted, name))
+        return Block(code, wanted) if told else None
+    language, weight = guess(code, name)
     seen = weight >= SEEN or (language and (weight or alone) and parses(code, language, name))
     return Block(code, language) if language and seen else None
 

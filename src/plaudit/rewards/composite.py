@@ -104,7 +104,8 @@ class CompositeReward:
     def weights(self) -> npt.NDArray[np.float64]:
         """The components' shares (C,), which sum to 1."""
         values = np.asarray([c.weight for c in self.components], dtype=np.float64)
-        return values / values.sum()
+        shares: npt.NDArray[np.float64] = values / values.sum()
+        return shares
 
     @property
     def names(self) -> list[str]:
@@ -182,7 +183,8 @@ class CompositeReward:
             combined = (weights * parts).sum(axis=0)
             if self.mode == "uncertainty":
                 combined = combined - self.uncertainty_penalty * (weights * (parts - combined) ** 2).sum(axis=0)
-        return combined.astype(np.float32)
+        scores: npt.NDArray[np.float32] = combined.astype(np.float32)
+        return scores
 
     def _check_not_negative(self, parts: npt.NDArray[np.float64]) -> None:
         for component, scores in zip(self.components, parts, strict=True):

@@ -17,7 +17,7 @@ from plaudit.rewards.danger_words import (
     MENTION,
     REFUSES,
 )
-from plaudit.rewards.wording import alternatives, prose
+from plaudit.rewards.wording import alternatives, plain
 
 __all__ = ["danger_of"]
 
@@ -41,17 +41,17 @@ _REFUSED = 0.25
 
 def danger_of(text: str, prompt: str | None) -> float:
     """0 to 1: how sure the wording is that the text, an answer to the prompt where there is one, helps to do harm."""
-    plain = prose(text).lower().strip()
-    asked = 0.0 if prompt is None else _asked(prose(prompt).lower()[-_ASKED:])
-    refused = bool(_pattern(REFUSES).search(plain[:_OPENING])) and not _pattern(BUT_DOES).search(plain)
+    words = plain(text).lower().strip()
+    asked = 0.0 if prompt is None else _asked(plain(prompt).lower()[-_ASKED:])
+    refused = bool(_pattern(REFUSES).search(words[:_OPENING])) and not _pattern(BUT_DOES).search(words)
     signs = {
         "asked": asked,
         # where the prompt asks for nothing bad, bad words are less likely to mean it
-        "harm": _shown(HARM, plain) * (1.0 if prompt is None or asked >= 0.3 else 0.6),
-        "evasion": _shown(EVASION, plain),
-        "instruction": _shown(INSTRUCTION, plain, whole_words=False),
-        "care": _shown(CARE, plain),
-        "mention": _shown(MENTION, plain),
+        "harm": _shown(HARM, words) * (1.0 if prompt is None or asked >= 0.3 else 0.6),
+        "evasion": _shown(EVASION, words),
+        "instruction": _shown(INSTRUCTION, words, whole_words=False),
+        "care": _shown(CARE, words),
+        "mention": _shown(MENTION, words),
     }
     topic = max(signs["asked"], signs["harm"])
     signs["instructed harm"] = topic * signs["instruction"]

@@ -18,7 +18,7 @@ from plaudit.rewards.sentences import sentences
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import torch
+    from transformers import PreTrainedModel
 
 __all__ = ["SentenceEncoder", "sentence_encoder"]
 
@@ -61,6 +61,7 @@ class SentenceEncoder:
     """
 
     def __init__(self, model: str = "embedded", device: str | None = None) -> None:
+        from plaudit.engine.linear import fast_linears
         from plaudit.models.build import load_tokenizer, position_limit, resolve_name
         from plaudit.models.device import resolve_device
 
@@ -69,7 +70,9 @@ class SentenceEncoder:
         self.device = resolve_device(device)
         self.pooling = _pooling(model, path)
         self._tokenizer = load_tokenizer(model)
-        self._network = _load(model, path).to(self.device)
+        self._network = _load(model, path)
+        self._network.to(self.device)  # type: ignore[arg-type]
+        fast_linears(self._network)
         self.dimension = int(self._network.config.hidden_size)
         trained = (_document(path, "sentence_bert_config.json") or {}).get("max_seq_length")
         self.limit = min(limit for limit in (trained, position_limit(self._network, self._tokenizer), 8192) if limit)
@@ -171,10 +174,9 @@ def _batches(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _load(model: str, path: str) -> torch.nn.Module:
+def _load(model: str, path: str) -> PreTrainedModel:
     from transformers import AutoModel
 
-    from plaudit.engine.linear import fast_linears
     from plaudit.models.build import quiet_transformers
 
     try:
@@ -190,7 +192,6 @@ def _load(model: str, path: str) -> torch.nn.Module:
     if network.config.is_encoder_decoder:
         raise ModelError(f"{model} is an encoder with a decoder; embeddings need an encoder alone")
     network.eval()
-    fast_linears(network)
     return network  # type: ignore[no-any-return]
 
 
@@ -216,7 +217,7 @@ def _pooling(model: str, path: str) -> str:
 
 def _document(path: str, name: str) -> Any:
     """A JSON file beside the weights, in a folder or on the Hub; None where there is none."""
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     file = Path(path) / name
     if not Path(path).is_dir():

@@ -42,7 +42,13 @@ class FormulaComparer:
             assert process.stdin is not None
             assert process.stdout is not None
             stopped = threading.Event()
-            timer = threading.Timer(seconds, lambda: (stopped.set(), process.kill()))
+
+            def stop() -> None:
+                stopped.set()
+                process.kill()
+
+            timer = threading.Timer(seconds, stop)
+            timer.daemon = True
             timer.start()
             try:
                 process.stdin.write(json.dumps(question) + "\n")
@@ -52,9 +58,11 @@ class FormulaComparer:
                 line = ""
             finally:
                 timer.cancel()
+                timer.join()
+            if stopped.is_set() or not line:
+                self._end()
             if line:
                 return str(json.loads(line))
-            self._end()
             if stopped.is_set():
                 return None
             raise RuntimeError(f"the process that compares formulas ended (code {process.returncode}) at {question!r}")

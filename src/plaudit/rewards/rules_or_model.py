@@ -43,7 +43,7 @@ class RulesOrModel(RewardFunction):
                 raise ConfigError(f"reward {self.name!r}: label and bad_label need a classifier as model")
         elif labels != 1:
             raise ConfigError(
-                f"reward {self.name!r}: with model {self.model!r} give label (its good class) or bad_label, one of the two"
+                f"reward {self.name!r}: with model {self.model!r} give label (a good class) or bad_label, one of them"
             )
         else:
             self._classifier  # noqa: B018  checks the options; loads nothing

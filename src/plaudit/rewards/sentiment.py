@@ -12,7 +12,7 @@ from plaudit.rewards.classifier import Long
 from plaudit.rewards.rules_or_model import RulesOrModel
 from plaudit.rewards.sentences import sentences
 from plaudit.rewards.sentiment_words import IDIOMS, IRONY, VALENCES
-from plaudit.rewards.wording import QUOTE, alternatives, prose
+from plaudit.rewards.wording import QUOTE, alternatives, plain
 
 __all__ = ["Sentiment"]
 
@@ -57,10 +57,17 @@ _CONCEDED, _HELD = 0.35, 1.15
 
 _MARKUP = re.compile(r"[*_#|]+|^\s*>\s?", re.MULTILINE)
 _NEGATOR = re.compile(
-    r"\b(?:[a-z]+n't|cannot|not|never|no|nobody|no one|none|nothing|neither|nowhere|without|hardly|barely|"
-    r"scarcely|rarely|seldom|lacks?|lacked|lacking|fail(?:s|ed|ing)? to|far from|anything but|unable to|doubts?|doubted|"
-    r"no longer|free of|free from|refus(?:e|es|ed|ing) to|instead of|rather than|less|least|devoid of|absence of|supposed to|"
-    r"promised (?:me|us|a|an|the|to)|(?:would|could|should|might) have been|used to (?:be|call)|proved|disagree)\b",
+    r"\b"
+    + alternatives(
+        r"""
+            [a-z]+n't; cannot; not; never; no; nobody; no one; none; nothing; neither; nowhere; without; hardly; barely;
+            scarcely; rarely; seldom; lacks?; lacked; lacking; fail(?:s|ed|ing)? to; far from; anything but; unable to;
+            doubts?; doubted; no longer; free of; free from; refus(?:e|es|ed|ing) to; instead of; rather than; less; least;
+            devoid of; absence of; supposed to; promised (?:me|us|a|an|the|to); proved; disagree;
+            (?:would|could|should|might) have been; used to (?:be|call)
+        """
+    )
+    + r"\b",
     re.IGNORECASE,
 )
 _NO_NEGATION = re.compile(
@@ -101,8 +108,8 @@ _REWORDED = (  # what one word of the lexicon then stands for, or none
     ),
     (
         re.compile(
-            r"\b(?:pretty|stupidly|ridiculously|insanely|terribly|criminally|absurdly|crazy|wickedly|damn|damned|awful(?:ly)?|"
-            r"dead) (?!and\b|or\b|but\b|of\b|to\b|for\b|in\b|at\b|on\b|person\b|thing\b)(?=[a-z])",
+            r"\b(?:pretty|stupidly|ridiculously|insanely|terribly|criminally|absurdly|crazy|wickedly|damn|damned|"
+            r"awful(?:ly)?|dead) (?!and\b|or\b|but\b|of\b|to\b|for\b|in\b|at\b|on\b|person\b|thing\b)(?=[a-z])",
             re.IGNORECASE,
         ),
         "very ",
@@ -120,9 +127,8 @@ _REWORDED = (  # what one word of the lexicon then stands for, or none
 
 def _polarity(text: str) -> float:
     """-1 to 1: the weighted mean over the sentences."""
-    plain = _MARKUP.sub(" ", prose(text))
+    found = sentences(_MARKUP.sub(" ", plain(text)))
     total = weight = 0.0
-    found = sentences(plain)
     for place, sentence in enumerate(found):
         value = _sentence(sentence)
         value /= (value * value + 15) ** 0.5

@@ -8,7 +8,7 @@ import re
 
 from plaudit.rewards.sentences import sentences
 from plaudit.rewards.toxic_words import GROUPS, OBFUSCATED, SPEECH
-from plaudit.rewards.wording import QUOTE, alternatives, prose
+from plaudit.rewards.wording import QUOTE, alternatives, plain
 
 __all__ = ["toxicity_of"]
 
@@ -92,7 +92,7 @@ _DRAWN = re.compile(r"\b\w*([a-z])\1{2,}\w*\b|\b\w*ooo\w*\b|\b(?:phuck|fuk|fck|b
 def toxicity_of(text: str) -> float:
     """0 to 1: how sure the wording is that the text insults, threatens, hates or curses; its worst sentence counts."""
     worst, spoken_of = 0.0, False
-    for sentence in sentences(_undisguised(prose(text).lower())):
+    for sentence in sentences(_undisguised(plain(text).lower())):
         group = _GROUP.search(sentence)
         if spoken_of or group:  # in this sentence or the one before
             start = 0 if spoken_of or not group else group.end()

@@ -1,19 +1,19 @@
-"""What the rules on wording share: the prose of a text, its quotations, and lists of phrases as regular expressions."""
+"""What the rules on wording share: plain text, quotations, and lists of phrases as regular expressions."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["QUOTE", "alternatives", "prose"]
+from plaudit.rewards import markdown
+
+__all__ = ["QUOTE", "alternatives", "plain"]
 
 QUOTE = re.compile(r'["“”«»„]([^"“”«»„]+)["“”«»]')
 
-_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`|https?://\S+|www\.\S+", re.DOTALL)
 
-
-def prose(text: str) -> str:
-    """The text without code and links, with straight apostrophes."""
-    return _NOT_PROSE.sub(" . ", text).replace("’", "'").replace("‘", "'")
+def plain(text: str) -> str:
+    """The text without code and the targets of links, with straight apostrophes."""
+    return markdown.prose(text).replace("’", "'").replace("‘", "'")
 
 
 def alternatives(phrases: str) -> str:

@@ -99,7 +99,7 @@ def run_demo(
         config = make_config({"data": data, "output": output, "overwrite": overwrite, "resume": resume, **SETTINGS})
         run = run_training(config, say=say)
         train, held_out = _split(config)
-    if run.evaluation is None:
+    if not isinstance(run.evaluation, EvaluationReport):
         raise ConfigError("the demonstration runs in one process; start it without torchrun")
     say("loading the model as it was saved, and judging it beside a model that sees only words")
     model = RewardModel.from_pretrained(run.folder, device=str(run.model.device))

@@ -231,7 +231,8 @@ def _load(name: str, kwargs: dict[str, Any]) -> PreTrainedModel:
     known = {key: kwargs[key] for key in LOADING if key in kwargs}
     rest = {key: value for key, value in kwargs.items() if key not in known}
     try:
-        return load_model(name, training=False, model_kwargs=rest or None, **known).model.eval()
+        network: PreTrainedModel = load_model(name, training=False, model_kwargs=rest or None, **known).model.eval()
+        return network
     except PlauditError:
         raise
     except TypeError as error:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from plaudit.errors import ConfigError, RewardError
-from plaudit.formatting import Renderer, RenderItem, default_spec
+from plaudit.formatting import Rendered, Renderer, RenderItem, default_spec
 from plaudit.models.build import load_tokenizer
 from plaudit.rewards.normalize import Normalization
 from plaudit.scorers import composite_from
@@ -74,7 +74,9 @@ class RewardModelDataset(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, idx: int) -> dict[str, torch.Tensor]:
         """``input_ids`` (T,), ``attention_mask`` (T,) and ``labels`` () of one text."""
         prompt = None if self.prompts is None else self.prompts[idx]
-        ids = self._renderer.render_batch([RenderItem(prompt, self.texts[idx])], overlong="cut")[0].input_ids
+        text = self._renderer.render_batch([RenderItem(prompt, self.texts[idx])], overlong="cut")[0]
+        assert isinstance(text, Rendered)  # what is too long loses its end
+        ids = text.input_ids
         return {
             "input_ids": torch.tensor(ids),
             "attention_mask": torch.ones(len(ids), dtype=torch.long),
