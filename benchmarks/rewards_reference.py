@@ -102,12 +102,12 @@ def similarity() -> list[Figure]:
         good, bad = score(name, right_ones, references), score(name, wrong_ones, references)
         measure = "right above wrong student answer to the same question"
         found.append(told_apart(name, measure, good, bad, groups, "semeval13_student_pairs, longest right answer"))
-    pairs = [row for row in rows("ab/pandalm_test") if row["response_a"].strip() and row["response_b"].strip()][:400]
-    references = [row["response_a"] for row in pairs]
-    same, other = [row["response_b"] for row in pairs], [pairs[i - 7]["response_b"] for i in range(len(pairs))]
+    full = [row for row in rows("ab/pandalm_test") if row["response_a"].strip() and row["response_b"].strip()]
+    one_each = list({row["prompt_id"]: row for row in full}.values())
+    groups, references = [row["prompt_id"] for row in one_each], [row["response_a"] for row in one_each]
+    same = [row["response_b"] for row in one_each]
     for name in ("semantic_similarity", "rouge", "bleu"):
-        good, bad = score(name, same, references), score(name, other, references)
-        groups = [row["prompt_id"] for row in pairs]
+        good, bad = score(name, same, references), score(name, [same[-1], *same[:-1]], references)
         found.append(told_apart(name, "reply to the same above another prompt", good, bad, groups, "pandalm_test"))
     return found
 
@@ -152,7 +152,7 @@ def coherence() -> list[Figure]:
         if kind == "reply":
             given = [text for text in given if len(prose(text.text)) >= 4]
         given = random.Random(1).sample(given, most)
-        found += _coherence(f"held-out {kind}s", given, sentences)
+        found += _coherence({"paragraph": "held-out paragraphs", "reply": "held-out replies"}[kind], given, sentences)
     chinese = [
         Text("dpo_zh", row["prompt_id"], "paragraph", row["chosen"])
         for row in rows("preferences/dpo_zh")

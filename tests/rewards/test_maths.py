@@ -35,7 +35,6 @@ def score(response: str, reference: str, **options: object) -> float:
         ("\u22125", "-5"),
         ("1 1/2", "3/2"),
         ("1½", "3/2"),
-        ("2.5 million", "2500000"),
         ("3 × 10^5", "300000"),
         ("1e-3", "1/1000"),
         (r"\frac{1}{2}", "1/2"),
@@ -53,9 +52,19 @@ def test_a_number_is_read_in_any_dress(text: str, value: str) -> None:
     assert number(text) == Number(Fraction(value))
 
 
-@pytest.mark.parametrize("text", ["20%", "20 percent", r"20\%", "20 % of the total"])
-def test_a_percentage_is_marked(text: str) -> None:
-    assert number(text) == Number(Fraction(20), percent=True)
+@pytest.mark.parametrize(
+    ("text", "value", "factor"),
+    [
+        ("20%", 20, Fraction(1, 100)),
+        ("20 percent", 20, Fraction(1, 100)),
+        (r"20\%", 20, Fraction(1, 100)),
+        ("20 % of the total", 20, Fraction(1, 100)),
+        ("$2.5 million", Fraction(5, 2), 10**6),
+        ("7 dozen eggs", 7, 12),
+    ],
+)
+def test_signs_and_words_of_scale_are_kept_apart(text: str, value: Fraction, factor: Fraction) -> None:
+    assert number(text) == Number(Fraction(value), Fraction(factor))
 
 
 @pytest.mark.parametrize("text", ["5x", "12 or 13", "1/0", "1,23,456", "x", "twelve", "3 + 4", "2^10", "9" * 5000])
@@ -100,6 +109,7 @@ def test_the_last_mark_names_the_answer(text: str, answer: str) -> None:
         (r"There were 3, so the total is $\sqrt{2}$.", r"\sqrt{2}"),
         ("Step 1: 4 + 4 = 8\nStep 2: done", "8"),
         ("It is 12.\n1. Add.\n2. Done.", "12."),
+        ("There are 9.\nThus 9 + 6 = <<9+6=15>>15 of the 24 litres are left after 1:00 PM.", "15"),
         ("(1, 2)", "(1, 2)"),
     ],
 )
@@ -126,6 +136,10 @@ def test_a_response_without_an_answer_scores_zero(text: str) -> None:
         ("20%", "0.2", 1),
         ("20%", "0.02", 0),
         ("20%", "20 percent", 1),
+        ("2.5 million", "2500000", 1),
+        ("2.5 million", "2.5", 1),
+        ("2.5 million", "2.5 thousand", 0),
+        ("7 dozen eggs", "84", 1),
         ("1/3", "0.333333", 1),
         ("1/3", "0.33", 0),
         ("1000001", "1000000", 0),

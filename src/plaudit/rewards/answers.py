@@ -18,12 +18,26 @@ class Number:
     """A number that stands in a text in figures.
 
     Attributes:
-        value: as written, exactly; of a percentage the number before the sign.
-        percent: a percent sign or word follows it.
+        value: the figures, exactly.
+        factor: what a word or sign after them multiplies them by: 10^6 for "million", 1/100 for "%".
     """
 
     value: Fraction
-    percent: bool = False
+    factor: Fraction = Fraction(1)
+
+    def equals(self, other: Number, decimals: int) -> bool:
+        """The same number: whole numbers exactly, others within 10^-``decimals``.
+
+        Where one of them has a factor and the other none, the factor may also be the unit that was asked for: 20% is
+        0.2 and 20, "7 dozen" is 84 and 7.
+        """
+
+        def near(x: Fraction, y: Fraction) -> bool:
+            return x == y if x.denominator == y.denominator == 1 else abs(x - y) <= Fraction(1, 10**decimals)
+
+        if near(self.value * self.factor, other.value * other.factor):
+            return True
+        return 1 in (self.factor, other.factor) and near(self.value, other.value)
 
 
 _SPACE = "\u00a0\u202f\u2009"  # as thousands separators; an ordinary space may stand between two numbers
@@ -109,9 +123,8 @@ def _value(match: re.Match[str]) -> Number | None:
         return None
     if "-" in (match["sign"], match["sign2"]):
         value = -value
-    if match["scale"]:
-        value *= _SCALES[match["scale"].lower()]
-    return Number(value, bool(match["percent"]))
+    factor = Fraction(_SCALES[match["scale"].lower()] if match["scale"] else 1)
+    return Number(value, factor / 100 if match["percent"] else factor)
 
 
 def _plain(digits: str) -> Fraction:
@@ -150,7 +163,7 @@ def final_answer(text: str, *, marked: bool = False) -> str | None:
     Marks, of which the last that is followed by something mathematical counts: a line "#### 42" (GSM8K), a line
     "A: 42", \\boxed{42}, "the answer is 42" and "answer: 42" (in English and some other languages). Without a mark, the
     whole text where it is nothing but an answer, or its last number or latex formula (numbers of list items and steps
-    do not count), unless ``marked``.
+    do not count; of a line with a sum, what the sum comes to), unless ``marked``.
     """
     for candidate in _marks(_tidy(text)):
         answer = _core(candidate)
@@ -248,15 +261,19 @@ def _mathematical(text: str) -> bool:
 
 
 def _last(text: str) -> str | None:
-    """The last formula or number of a text."""
-    last = (-1, "")
+    """The last formula or number of a text, or what the last sum of that line comes to."""
+    place, last = -1, ""
     for match in _DISPLAY.finditer(text):
         content = next(group for group in match.groups() if group).strip()
         if _mathematical(content):
-            last = match.start(), content
+            place, last = match.start(), content
     labels = {match.end() for match in _LABEL.finditer(text)}
     prose = _DISPLAY.sub(lambda match: " " * len(match[0]), text)
     for match in _WITHIN.finditer(prose):
-        if match.start() > last[0] and labels.isdisjoint(range(match.start() + 1, match.end() + 2)) and _value(match):
-            last = match.start(), match[0].strip()
-    return last[1].rpartition("=")[2].strip() or None
+        if match.start() > place and labels.isdisjoint(range(match.start() + 1, match.end() + 2)) and _value(match):
+            place, last = match.start(), match[0].strip()
+    for sum_ in _SUM.finditer(prose, prose.rfind("\n", 0, max(place, 0)) + 1):
+        result = _WITHIN.search(prose, sum_.end())
+        if result and sum_.end() < place and _value(result):  # 9 + 6 = 15 of the 24 litres
+            last = result[0].strip()
+    return last.rpartition("=")[2].strip() or None

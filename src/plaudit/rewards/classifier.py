@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "Long"]
 
 logger = logging.getLogger(__name__)
+
+_one_at_a_time = threading.Lock()  # a fast tokenizer cannot be used by two threads at once
 
 Long = Literal["cut", "mean", "worst"]
 
@@ -62,7 +65,7 @@ class Classifier(RewardFunction):
 
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     example: ClassVar[Mapping[str, Any] | None] = None
-    slow: ClassVar[str] = "runs a network: on one core, about 20 texts of 100 words a second with a BERT of base size"
+    slow: ClassVar[str] = "runs a network"
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
@@ -88,7 +91,8 @@ class Classifier(RewardFunction):
             return []
         network, tokenizer = _load(self.model, self.device)
         good = self._probability_of(network)
-        rows, owners, cut = self._windows(items, tokenizer, self._limit(network, tokenizer))
+        with _one_at_a_time:
+            rows, owners, cut = self._windows(items, tokenizer, self._limit(network, tokenizer))
         if cut:
             logger.warning(
                 "reward 'classifier': %d of %d responses are longer than %s reads here; their ends did not count "
@@ -108,7 +112,8 @@ class Classifier(RewardFunction):
     def _probability_of(self, network: PreTrainedModel) -> Callable[[torch.Tensor], list[float]]:
         """Logits, shape (rows, classes) -> the score of each row."""
         wanted = self.label if self.label is not None else self.bad_label
-        kind, classes = network.config.problem_type, network.config.num_labels
+        config: Any = network.config
+        kind, classes = config.problem_type, config.num_labels
         multi = self.multi_label if self.multi_label is not None else kind == "multi_label_classification"
         if self.multi_label is None and (kind == "regression" or (classes == 1 and not multi)):
             raise NotARewardModelError(
@@ -117,7 +122,7 @@ class Classifier(RewardFunction):
             )
         if classes == 1 and not multi:
             raise ConfigError("reward 'classifier': multi_label=False has no effect on a model with one class")
-        index = _index(wanted, network.config.id2label, self.model)
+        index = _index(wanted, config.id2label, self.model)
 
         def good(logits: torch.Tensor) -> list[float]:
             chances = logits.sigmoid() if multi else logits.softmax(-1)
@@ -209,7 +214,8 @@ def _forward(
         for key in rows[0]
     }
     with torch.inference_mode():
-        return network(**batch).logits.float().cpu()
+        logits: torch.Tensor = network(**batch).logits.float().cpu()
+    return logits
 
 
 @functools.lru_cache(maxsize=4)

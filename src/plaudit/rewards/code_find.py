@@ -19,6 +19,7 @@ _SESSIONS = set("console shell-session shellsession terminal bash-session sh-ses
 _NO_CODE = set(
     "text txt plain plaintext output out log none markdown md diff patch csv tsv raw stdout result tree".split()
 )
+_TAKE_WORDS = {"bash", "html", "ruby"}  # in which nearly any words parse
 _WIDER = {"cpp": "c", "typescript": "javascript"}  # whose parsers read the other one's code too
 
 
@@ -70,9 +71,11 @@ def code_in(response: str, wanted: str | None, name: str) -> list[Block]:
         return _unfenced(response, wanted, name)
     blocks = [block for block in fenced if block.code.strip() and block.tag not in _NO_CODE]
     if wanted is not None:
-        tagged = [block for block in blocks if block.language in (wanted, _WIDER.get(wanted))]
-        return [Block(block.code, wanted, block.tag) for block in tagged or blocks if block in tagged or not block.tag]
-    found, doubtful = [], []
+        readable = {wanted, _WIDER.get(wanted, wanted)}
+        tagged = [block for block in blocks if block.language in readable]
+        untagged = [block for block in blocks if not block.tag]
+        return [Block(block.code, wanted, block.tag) for block in tagged or untagged]
+    found, doubtful = list[Block](), list[Block]()
     for block in blocks:
         if block.tag:
             found.append(block)
@@ -137,7 +140,7 @@ _STARTS_CODE = re.compile(
 
 
 _CALL = re.compile(r"\w\(")
-_LABEL = re.compile(r"[A-Z][\w ]*:")
+_LABEL = re.compile(r"[A-Z][\w ']*[:.!]")
 _KEYWORD = re.compile(
     r"(?:async|await|class|const|def|elif|else|end|except|export|finally|fn|for|from|func|function|if|import|let|package|"
     r"private|protected|public|return|static|struct|try|type|use|using|var|while|with|echo|puts|cd|git|npm|pip|sudo)\b"
@@ -174,6 +177,8 @@ def _unfenced(response: str, wanted: str | None, name: str) -> list[Block]:
 
     Where that does not parse as a whole, sentences inside of it divide it.
     """
+    if wanted == "json" and parses(response, "json", name):  # a number or a text is a document too
+        return [Block(response.strip(), "json")]
     lines = response.strip().splitlines()
     code = [bool(line.strip()) and not _prose(line) for line in lines]
     for index in range(len(lines) - 2, -1, -1):  # comments that read like headings
@@ -195,15 +200,18 @@ def _unfenced(response: str, wanted: str | None, name: str) -> list[Block]:
 
 def _told(lines: Sequence[str], wanted: str | None, name: str, *, alone: bool) -> Block | None:
     """The lines as a block, if they look like code; a text ``alone`` without any prose needs no further signs."""
-    code = textwrap.dedent("\n".join(lines))
+    code = textwrap.dedent("\n".join(lines).strip("\n"))
     if not _CODE_MARK.search(code):
         return None
     if wanted:
-        told = evidence(code).get(wanted, 0.0) >= SEEN or (alone and parses(code, wanted, name))
-        return Block(code, wanted) if told else None
+        plain = alone and wanted not in _TAKE_WORDS and parses(code, wanted, name)
+        return Block(code, wanted) if plain or evidence(code).get(wanted, 0.0) >= SEEN else None
     language, weight = guess(code, name)
     seen = weight >= SEEN or (language and (weight or alone) and parses(code, language, name))
     return Block(code, language) if language and seen else None
 
 
-_CODE_MARK = re.compile(r"[{}()\[\]=<>;$|:+*/\\\"-]|^(?:puts|echo|import|return|print)\b", re.MULTILINE)
+_CODE_MARK = re.compile(
+    r"[{}()\[\]=<>;$|:+*/\\\"`-]|^(?:puts|echo|import|return|print|SELECT|INSERT|UPDATE|DELETE|CREATE|DROP)\b",
+    re.MULTILINE,
+)

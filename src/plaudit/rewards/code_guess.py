@@ -106,8 +106,8 @@ _SIGNS: dict[str, str] = {
         4   §@(?:media|keyframes|import|font-face|supports)\b
         2   §[.\#:*\[]?[a-z][^;\{\}=()\n]*\{[ \t]*$|\b\d+(?:px|em|rem|vh|vw|%)|:hover\b|:root\b|\bvar\(--""",
     "sql": r"""
-        6   \A\s*(?:--.*\s*)?(?:SELECT|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|WITH\s+\w+)\b
-        6   \A\s*(?:--.*\s*)?(?:CREATE|ALTER|DROP|MERGE|EXPLAIN)\b
+        6   \A\s*(?:--.*\s*)?(?:SELECT|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|REPLACE\s+INTO|WITH\s+\w+)\b
+        6   \A\s*(?:--.*\s*)?(?:CREATE|ALTER|DROP|MERGE|EXPLAIN|PRAGMA|SHOW|TRUNCATE|GRANT|EXEC|DECLARE|CALL)\b
         3   §(?:SELECT|FROM|WHERE|(?:LEFT |RIGHT |INNER )?(?:OUTER )?JOIN|GROUP BY|ORDER BY|HAVING)\b
         3   §(?:INSERT INTO|CREATE TABLE)\b
         2   \bselect\b[^;]{1,300}\bfrom\b|\binsert into\b|\bcreate (?:or replace )?(?:table|view|index)\b

@@ -64,6 +64,7 @@ _SHELLS = {
     "csharp": (_MEMBERS, _STATEMENTS, ("x = ", "\n;")),
     "rust": (("fn x() {\n", "\n}"), ("impl X {\n", "\n}")),
     "php": (_MEMBERS, ("$x = ", "\n;")),
+    "html": (("<div>\n", "\n</div>"),),  # ends a last paragraph that has no end of its own
 }
 _SQL_DIALECTS = ("", "postgres", "mysql", "tsql")
 _PLACEHOLDER_LINE = re.compile(r"^[ \t]*(?:\.\.\.|…)[,;]?[ \t]*$", re.MULTILINE)

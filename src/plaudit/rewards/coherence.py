@@ -41,7 +41,7 @@ class Coherence(RewardFunction):
     Fitted on English: of other languages it sees what the embedding sees. It judges the order and unity of sentences,
     not whether they are true, grammatical or an answer.
 
-    Range: 0 to 1. Whole texts score about 0.65 on average, shuffled ones 0.45.
+    Range: 0 to 1. Whole paragraphs score 0.66 on average, shuffled ones 0.45.
 
     Args:
         device: of the encoder: ``cuda``, ``cuda:1``, ``mps``, ``cpu``; None takes the best there is.

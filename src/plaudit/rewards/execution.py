@@ -48,11 +48,10 @@ class CodeExecution(RewardFunction):
     dropped. It needs Linux 5.14 or later with user namespaces, and is refused elsewhere.
 
     To pass without solving: printing, exiting early, patching built-ins, test helpers or imported modules, and objects
-    that equal everything do not help. The tests come in only once the code is loaded and has left no thread behind, with
-    a secret that the verdict has to carry. Still they run in the candidate's process, as any test of Python objects
-    does: code that searches this very interpreter's frames or memory could find what a test expects, or the secret.
-
-    An object whose class brings its own comparison equals only others of that kind, never a plain value.
+    that equal everything do not help (an object whose class brings its own comparison equals only others of that kind,
+    never a plain value). The tests come in only once the code is loaded and has left no thread behind, with a secret
+    that the verdict has to carry. Still they run in the candidate's process, as any test of Python objects does: code
+    that searches this very interpreter's frames or memory could find what a test expects, or the secret.
 
     Range: 0 to 1.
 
@@ -82,8 +81,8 @@ class CodeExecution(RewardFunction):
     def __post_init__(self) -> None:
         if self.allow is not True:
             raise ConfigError(
-                "reward 'code_execution' runs the responses' code on this machine, in a sandbox without network and with "
-                "limits of time and memory; set allow=True if that is what you want"
+                "reward 'code_execution' runs the responses' code on this machine, in a sandbox without network and "
+                "with limits of time and memory; set allow=True if that is what you want"
             )
         if self.score_as not in ("share", "all"):
             raise ConfigError(f"reward 'code_execution': score_as is share or all, got {self.score_as!r}")

@@ -151,14 +151,14 @@ _EQUAL = set(
 
 
 class _Compared(ast.NodeTransformer):
-    """``a == b`` becomes ``_compared(("==",), a, b)``, and the two arguments of ``assertEqual`` go through ``_alike``."""
+    """``a == b`` becomes ``_compared(("==",), a, b)``; the two arguments of ``assertEqual`` go through ``_alike``."""
 
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
         operators = ast.Tuple([ast.Constant(_OPERATORS[type(each)]) for each in node.ops], ast.Load())
         return ast.Call(ast.Name("_compared", ast.Load()), [operators, node.left, *node.comparators], [])
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         name = _name(node.func)
         operator = "==" if name in _EQUAL else "in" if name == "assertIn" else ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 from plaudit.errors import ConfigError, RewardError
-from plaudit.rewards.answers import Number, final_answer, lone_answer, number
+from plaudit.rewards.answers import final_answer, lone_answer, number
 from plaudit.rewards.base import Item, RewardFunction, need, register
 from plaudit.rewards.math_worker import FormulaComparer
 
@@ -26,11 +25,12 @@ class MathCorrectness(RewardFunction):
     """1 where the final answer is shown to equal the reference's, else 0.
 
     The final answer is what follows the last mark: "#### 42", "A: 42", \\boxed{42}, "the answer is 42", "answer: 42";
-    without one the last number or formula of the text, unless ``strict``. Numbers are compared exactly, as fractions,
-    with separators of thousands, currencies, units and scale words ("2.5 million") read; numbers with decimals within
-    10^-``decimals``. A percentage equals the same number without the sign and its hundredth (20%, 20, 0.2). Formulas
-    (sets, intervals, expressions, equations) are compared by math-verify in a process of its own, which is stopped
-    after ``seconds``: then the answer is not shown to be equal, and a warning names the item.
+    without one, unless ``strict``, the last number or formula of the text, or what the last sum of its line comes to.
+    Numbers are compared exactly, as fractions, with separators of thousands, currencies and units read over; numbers
+    with decimals within 10^-``decimals``. Where one has "%" or a scale word and the other none, either reading counts
+    (20%, 20 and 0.2; "7 dozen", 84 and 7). Formulas (sets, intervals, expressions, equations) are compared by
+    math-verify in a process of its own, which is stopped after ``seconds``: then the answer is not shown to be equal,
+    and a warning names the item.
 
     Not read: numbers in words ("twelve"). Not compared: units (5 km equals 5 m). A response without an answer scores 0.
 
@@ -67,7 +67,7 @@ class MathCorrectness(RewardFunction):
             return 0.0
         figures = number(wanted), number(given)
         if figures[0] is not None and figures[1] is not None:
-            return float(_equal(figures[0], figures[1], self.decimals))
+            return float(figures[0].equals(figures[1], self.decimals))
         need("math_verify", self.name)
         outcome = _comparer.ask([wanted, given, self.decimals], self.seconds)
         if outcome is None:
@@ -94,13 +94,3 @@ class MathCorrectness(RewardFunction):
 def _readable(formula: str, seconds: float) -> bool:
     need("math_verify", "math_correctness")
     return _comparer.ask([formula], seconds) == "readable"
-
-
-def _equal(a: Number, b: Number, decimals: int) -> bool:
-    def near(x: Fraction, y: Fraction) -> bool:
-        return x == y if x.denominator == y.denominator == 1 else abs(x - y) <= Fraction(1, 10**decimals)
-
-    if a.percent == b.percent:
-        return near(a.value, b.value)
-    percentage, plain = (a, b) if a.percent else (b, a)
-    return near(percentage.value, plain.value) or near(percentage.value / 100, plain.value)

@@ -22,7 +22,7 @@ HEADS = Path(__file__).with_name("heads.json")
 """For each reward, a logistic regression on the embedded encoder's vectors: 384 weights and a bias, fitted by
 ``benchmarks/rewards_harm.py --fit`` on the dev halves of its labelled sets."""
 
-_SUREST = 0.02  # nearer to 0 or 1 than this, neither rules nor head are believed
+_SUREST = (0.02, 0.98)  # no head is believed beyond
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class RulesOrModel(RewardFunction):
 
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     long: ClassVar[Long] = "worst"
+    surest: ClassVar[tuple[float, float]] = (0.02, 0.8)  # beside a head, rules count so far: no find proves little
 
     def __post_init__(self) -> None:
         labels = (self.label is not None) + (self.bad_label is not None)
@@ -66,16 +67,20 @@ class RulesOrModel(RewardFunction):
         if self.model != EMBEDDED:
             return self._classifier.many(items)
         heads = _head(self.name, [item.response for item in items])
-        return [_joined(self.rules(item), head) for item, head in zip(items, heads, strict=True)]
+        return [
+            _joined(_log_odds(self.rules(item), self.surest), _log_odds(head, _SUREST))
+            for item, head in zip(items, heads, strict=True)
+        ]
 
 
 def _joined(rules: float, head: float) -> float:
-    """Two chances of the same thing as independent evidence: their log odds add up."""
-    return 1 / (1 + math.exp(-_log_odds(rules) - _log_odds(head)))
+    """The chance from two log odds, as if independent: they add up."""
+    return 1 / (1 + math.exp(-rules - head))
 
 
-def _log_odds(chance: float) -> float:
-    chance = min(max(chance, _SUREST), 1 - _SUREST)
+def _log_odds(chance: float, surest: tuple[float, float]) -> float:
+    low, high = surest
+    chance = min(max(chance, low), high)
     return math.log(chance / (1 - chance))
 
 

@@ -1,9 +1,9 @@
 """The program inside of which `code_execution` runs foreign Python. Started as a script of its own; imports no plaudit.
 
-Four processes: the first reads the job and gives the second its user ids; the second enters new namespaces (user, mount,
-pid, net, ipc, uts) and builds a root of its own: an empty tmpfs with the interpreter and the system's libraries, read
-only. The third is the first process of the pid namespace: when it ends, the kernel kills all that is left. The fourth
-gives up every privilege, takes its limits, loads the candidate's code and runs the tests.
+Four processes: the first reads the job and gives the second its user ids; the second enters new namespaces (user,
+mount, pid, net, ipc, uts) and builds a root of its own: an empty tmpfs with the interpreter and the system's libraries,
+read only. The third is the first process of the pid namespace: when it ends, the kernel kills all that is left. The
+fourth gives up every privilege, takes its limits, loads the candidate's code and runs the tests.
 
 Talk with `execution.py`, over the first one's stdin and stdout: the job (length, then marshal) comes in; "R" goes out
 before the candidate's code, "E" and a reason where the sandbox cannot be built; the job's first token once the code is
@@ -13,6 +13,7 @@ goes nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import marshal
 import os
@@ -226,10 +227,8 @@ class _Run:
         self.exit(0)
 
     def end_others(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             self.kill(-1, signal.SIGKILL)  # all processes but this one and the first
-        except ProcessLookupError:
-            pass
 
     def tests(self, tests: list[tuple[Any, bool]], solution: dict[str, Any], trusted: _Snapshot) -> bytes:
         """A digit for each test: 1 passed, 0 failed."""
@@ -327,7 +326,7 @@ class _Comparer:
                     break
             if type(found) is type(main):
                 place = found.__globals__
-                module = sys.modules.get(place.get("__name__"))
+                module = sys.modules.get(str(place.get("__name__")))
                 known = place is self.tests or (module is not None and vars(module) is place and self.installed(module))
             else:
                 known = type(found) is type(int.__eq__) and found.__name__ == method

@@ -47,23 +47,26 @@ class Sentiment(RulesOrModel):
     """
 
     long: ClassVar[Long] = "mean"
+    surest: ClassVar[tuple[float, float]] = (0.02, 0.98)
 
     def rules(self, item: Item) -> float:
         return 0.5 + 0.5 * _polarity(item.response)
 
 
-_POSITIVE_TURNED, _NEGATIVE_TURNED, _SCOPE = -0.7, -0.4, 8
+_POSITIVE_TURNED, _NEGATIVE_TURNED = -0.7, -0.4
 _CONCEDED, _HELD = 0.35, 1.15
+_LONGEST = 100  # words, and letters of a word, that VADER gets at a time
+_BEFORE = 80  # characters before a quotation that may say what it is
 
-_MARKUP = re.compile(r"[*_#|]+|^\s*>\s?", re.MULTILINE)
+_MARKUP = re.compile(r"[*_#|]+|^[ \t]*>", re.MULTILINE)
 _NEGATOR = re.compile(
     r"\b"
     + alternatives(
         r"""
             [a-z]+n't; cannot; not; never; no; nobody; no one; none; nothing; neither; nowhere; without; hardly; barely;
             scarcely; rarely; seldom; lacks?; lacked; lacking; fail(?:s|ed|ing)? to; far from; anything but; unable to;
-            doubts?; doubted; no longer; free of; free from; refus(?:e|es|ed|ing) to; instead of; rather than; less; least;
-            devoid of; absence of; supposed to; promised (?:me|us|a|an|the|to); proved; disagree;
+            doubts?; doubted; no longer; free of; free from; refus(?:e|es|ed|ing) to; instead of; rather than; less;
+            least; devoid of; absence of; supposed to; promised (?:me|us|a|an|the|to); proved; disagree;
             (?:would|could|should|might) have been; used to (?:be|call)
         """
     )
@@ -74,6 +77,7 @@ _NO_NEGATION = re.compile(
     r"\bnot (?:only|just|to mention)\b|\bat least\b|\bless than\b|\bleast of\b|n't (?:help but|believe how)\b",
     re.IGNORECASE,
 )
+_SCOPE = re.compile(r"(?:\s*\S+){1,8}")
 _SAME_NEGATION = re.compile(r"\bn?or\b|\bany\b", re.IGNORECASE)
 _CLAUSE_END = re.compile(
     r",|[;:](?=\s)|—|\((?=\w)|(?<=\w)\)|\s[-–]\s|\band (?=(?:i|you|he|she|it|we|they|there|nobody|the|my|our)\b)|"
@@ -101,27 +105,16 @@ _CLAIMS = re.compile(
 _SCARE = re.compile(r"\b(?:the|this|that|these|his|her|their|your|my|our|its|such|so-called)\s+$")
 _IRONY = re.compile(rf"(?<!\w){alternatives(IRONY)}")
 
-_REWORDED = (  # what one word of the lexicon then stands for, or none
-    (
-        re.compile(r"\b(?:hate|annoying|criminal|crime|unfair|illegal) (?:how|that it is so|to admit how)\b", re.I),
-        "very",
-    ),
-    (
-        re.compile(
-            r"\b(?:pretty|stupidly|ridiculously|insanely|terribly|criminally|absurdly|crazy|wickedly|damn|damned|"
-            r"awful(?:ly)?|dead) (?!and\b|or\b|but\b|of\b|to\b|for\b|in\b|at\b|on\b|person\b|thing\b)(?=[a-z])",
-            re.IGNORECASE,
-        ),
-        "very ",
-    ),
-    (
-        re.compile(
-            r"\b(i|we|you|they|people|who|kids|really|also|not|n't|do|did|to|would|will|always|absolutely) "
-            r"(like|help)(?:ed)?\b",
-            re.IGNORECASE,
-        ),
-        r"\1 \2verb",
-    ),
+_HATE_HOW = re.compile(r"\b(?:hate|annoying|criminal|crime|unfair|illegal) (?:how|to admit how)\b", re.I)
+_VERBS = re.compile(  # "like" and "help" as verbs of feeling: the lexicon's likeverb, helpverb
+    r"\b(i|we|you|they|people|who|kids|really|also|not|n't|do|did|to|would|will|always|absolutely) "
+    r"(like|help)(?:ed)?\b",
+    re.IGNORECASE,
+)
+_BOOSTER = re.compile(  # before a word that has a valence, and not by itself
+    r"\b(?:pretty|stupidly|ridiculously|insanely|terribly|criminally|absurdly|crazy|wickedly|damn|damned|dead|awful)"
+    r" (?=(\w+))",
+    re.IGNORECASE,
 )
 
 
@@ -144,7 +137,7 @@ def _sentence(sentence: str) -> float:
         return _question(QUOTE.sub(r"\1", sentence))
     total, outside, end = 0.0, "", 0
     for quote in QUOTE.finditer(sentence):
-        before = sentence[: quote.start()].lower()
+        before = sentence[max(quote.start() - _BEFORE, 0) : quote.start()].lower()
         outside += sentence[end : quote.start()] + " it "
         end = quote.end()
         if _MENTIONS.search(before):
@@ -174,8 +167,8 @@ def _turns(sentence: str) -> float:
     """A sentence of parts held against each other: the last one counts."""
     for phrases, word in _idioms():
         sentence = phrases.sub(word, sentence)
-    for phrases, word in _REWORDED:
-        sentence = phrases.sub(word, sentence)
+    sentence = _VERBS.sub(r"\1 \2verb", _HATE_HOW.sub("very", sentence))
+    sentence = _BOOSTER.sub(lambda found: "very " if _analyzer().lexicon.get(found[1].lower()) else found[0], sentence)
     parts = []
     if concession := _CONCESSION.match(sentence):
         parts.append(concession[1])
@@ -192,22 +185,26 @@ def _clauses(text: str) -> float:
 
 def _scopes(clause: str) -> float:
     """A clause with what its negations turn."""
-    total = 0.0
-    while negator := _NEGATOR.search(_NO_NEGATION.sub(lambda match: "x" * len(match[0]), clause)):
-        words = _SAME_NEGATION.sub(" ", clause[negator.end() :]).split()
-        inner = _scopes(" ".join(words[:_SCOPE]))
-        total += _valence(clause[: negator.start()]) + (_POSITIVE_TURNED if inner > 0 else _NEGATIVE_TURNED) * inner
-        clause = " ".join(words[_SCOPE:])
-    return total + _valence(clause)
+    masked = _NO_NEGATION.sub(lambda found: "x" * len(found[0]), clause)
+    total, place = 0.0, 0
+    while negator := _NEGATOR.search(masked, place):
+        total += _valence(clause[place : negator.start()])
+        end = _SCOPE.match(clause, negator.end())
+        place = end.end() if end else negator.end()
+        inner = _scopes(_SAME_NEGATION.sub(" ", clause[negator.end() : place]))
+        total += (_POSITIVE_TURNED if inner > 0 else _NEGATIVE_TURNED) * inner
+    return total + _valence(clause[place:])
 
 
-def _valence(words: str) -> float:
+def _valence(text: str) -> float:
     """VADER's sum of valences: its compound c with the normalisation undone, ``c sqrt(15 / (1 - c²))``."""
-    if not words.strip():
-        return 0.0
-    compound = _analyzer().polarity_scores(words)["compound"]
-    compound = max(-0.99, min(0.99, compound))  # given with four digits: beyond this they say nothing
-    return float(compound * (15 / (1 - compound * compound)) ** 0.5)
+    pieces = [word[i : i + _LONGEST] for word in text.split() for i in range(0, len(word), _LONGEST)]
+    total = 0.0
+    for start in range(0, len(pieces), _LONGEST):  # VADER's time grows with the square of the words
+        compound = _analyzer().polarity_scores(" ".join(pieces[start : start + _LONGEST]))["compound"]
+        compound = max(-0.99, min(0.99, compound))  # given with four digits: beyond this they say nothing
+        total += compound * (15 / (1 - compound * compound)) ** 0.5
+    return total
 
 
 @functools.cache

@@ -74,12 +74,14 @@ def sql_parses(text: str, dialect: str, name: str) -> bool:
     """Whether every statement in ``text`` is well-formed in the dialect of sqlglot; False where there is none."""
     sqlglot = need("sqlglot", name)
     text = _without_client_lines(text)
+    if dialect in _REPLACES:  # sqlglot only copies a REPLACE; it is an INSERT
+        text = re.sub(r"(^|;)\s*REPLACE\s+INTO\b", r"\1 INSERT INTO", text, flags=re.IGNORECASE)
     with _quiet():
         try:
             tokens = sqlglot.tokenize(text, dialect=dialect)
             statements = list(_statements(tokens, dialect))
             return bool(statements) and all(_valid(statement, text, dialect, name) for statement in statements)
-        except (sqlglot.errors.SqlglotError, RecursionError):
+        except (sqlglot.errors.SqlglotError, ValueError, RecursionError):
             return False
 
 
@@ -118,7 +120,7 @@ _PLAIN_BEGIN = {"TRAN", "TRANSACTION", "WORK", "ISOLATION", "READ", "DEFERRED", 
 
 def _statements(tokens: Sequence[Any], dialect: str) -> Iterator[list[Any]]:
     """The statements' tokens; semicolons inside of a routine's BEGIN ... END do not end it."""
-    words, current, depth, before = _words(tokens), [], 0, ";"
+    words, current, depth, before = _words(tokens), list[Any](), 0, ";"
     for index, (token, word) in enumerate(zip(tokens, words, strict=True)):
         if word == ";" and not depth:
             if current:
@@ -140,6 +142,8 @@ def _statements(tokens: Sequence[Any], dialect: str) -> Iterator[list[Any]]:
             elif word == "END":
                 depth -= 1
         before = word
+    if depth:
+        raise ValueError("a block is left open")
     if current:
         yield current
 
@@ -169,6 +173,10 @@ _MODIFIERS = set(
     "EDITIONABLE COLUMNSTORE ONLINE NO SQL SECURITY INVOKER DYNAMIC VOLATILE MULTISET BITMAP STREAMING "
     "PERSISTENT FILE FORMAT ALGORITHM UNDEFINED".split()
 )
+
+
+_VALUE = {"mysql", "doris", "starrocks", "singlestore"}
+_REPLACES = {"", "sqlite", *_VALUE}
 
 
 def _valid(tokens: Sequence[Any], text: str, dialect: str, name: str) -> bool:
@@ -202,13 +210,14 @@ def _kind(words: Sequence[str]) -> str | None:
 
 
 def _closed(words: Sequence[str]) -> bool:
-    """Parentheses closed, and as many blocks ended as begun."""
-    depth = 0
+    """Parentheses and brackets closed."""
+    opened = []
     for word in words:
-        depth += (word == "(") - (word == ")")
-        if depth < 0:
+        if word in ("(", "[", "{"):
+            opened.append({"(": ")", "[": "]", "{": "}"}[word])
+        elif word in (")", "]", "}") and (not opened or opened.pop() != word):
             return False
-    return depth == 0 and ("BEGIN" not in words[1:] or words.count("BEGIN") <= words.count("END"))
+    return not opened
 
 
 _NEED_MORE = set("ON AND OR NOT WHERE HAVING FROM JOIN THEN WHEN ELSE AS LIKE BETWEEN UNION SET USING INTO".split())
@@ -227,26 +236,33 @@ _NEVER_LAST = {
     "REFERENCES",
     "VALUES",
 }
+_COMPARING = {"=", "==", "<", ">", "<=", ">=", "<>", "!="}
+_NEVER_LISTED = {"ON", "AS", "AND", "OR", "THEN", "RETURNING", "VALUES"}
 _SWITCHES = {"SET", "PRAGMA", "ALTER"}  # may end in ON
 _TRAILING_COMMAS = {"bigquery", "duckdb", "snowflake", "clickhouse", "databricks", "redshift"}
 _DOUBLE_EQUALS = {"", "sqlite", "duckdb", "clickhouse", "spark", "spark2", "hive", "databricks", "doris", "starrocks"}
-_VALUE = {"mysql", "doris", "starrocks", "singlestore"}
 
 
 def _no_dangling(words: Sequence[str], dialect: str) -> bool:
     """No keyword or comma without what has to follow it."""
+    if words.count("WHEN") > words.count("THEN"):
+        return False
     if words[-1] in _NEVER_LAST and words[-2:] != ["DEFAULT", "VALUES"]:
         return False
     for before, word, after in zip(["", *words], words, [*words[1:], ""]):
         if word == "," and (after in (",", "") or before == "("):
             return False
-        if word == "," and after in _STOPS and dialect not in _TRAILING_COMMAS:
+        if word == "," and (after in _NEVER_LISTED or (after in _STOPS and dialect not in _TRAILING_COMMAS)):
+            return False
+        if (word == "IF" and after in ("EXIST", "NOT EXIST")) or (word == "NOT" and after == "EXIST"):
             return False
         if word in _NEED_MORE and after in _STOPS and before != "." and words[0] not in _SWITCHES:
             return False
+        if word in _COMPARING and after in _COMPARING:
+            return False
         if word == "==" and dialect not in _DOUBLE_EQUALS:
             return False
-        if word == "VALUES" and before == ")" and (after in _STOPS or after[0].isdigit() or after == "''"):
+        if word == "VALUES" and (after == "''" or after[:1].isdigit() or (before == ")" and after in _STOPS)):
             return False
         if word == "VALUE" and (before, after) == (")", "(") and dialect not in _VALUE:
             return False
@@ -304,22 +320,26 @@ def _tree(source: str, words: Sequence[str], dialect: str, name: str) -> bool:
 
 def _known_command(words: Sequence[str]) -> bool:
     """Whether a statement that sqlglot only copies is one."""
-    if words[0] in ("CREATE", "DROP", "ALTER"):
-        kind = _kind(words)
-        if kind == "TABLE" and words[0] == "CREATE":
-            return "(" in words or "AS" in words or "LIKE" in words or "CLONE" in words
-        if kind == "TABLE" and words[0] == "ALTER" and "ADD" in words:
-            after = words[words.index("ADD") + 1 :]
-            known = {"CONSTRAINT", "COLUMN", "INDEX", "KEY", "PRIMARY", "FOREIGN", "UNIQUE", "CHECK", "PARTITION", "("}
-            return bool(known & set(after[:1])) or after[:1] in (["FULLTEXT"], ["SPATIAL"], ["GENERATED"], ["DEFAULT"])
-        if kind in ("INDEX", "VIEW") and words[0] == "CREATE":
-            return ("ON" if kind == "INDEX" else "AS") in words and (kind == "VIEW" or "(" in words)
+    first, kind = words[0], _kind(words) if words[0] in ("CREATE", "DROP", "ALTER") else None
+    if (first, kind) == ("CREATE", "TABLE"):
+        return bool({"(", "AS", "LIKE", "CLONE"} & set(words))
+    if (first, kind) in (("CREATE", "INDEX"), ("CREATE", "VIEW")):
+        return ("ON" in words and "(" in words) if kind == "INDEX" else "AS" in words
+    if (first, kind) == ("ALTER", "TABLE") and "ADD" in words:
+        return (words[words.index("ADD") + 1 :] or [""])[0] in _ADDED
+    if (first, kind) == ("ALTER", "TABLE") and "RENAME" in words:
+        after = words[words.index("RENAME") + 1 :]
+        return "TO" in after[: 3 if after[0] in ("COLUMN", "CONSTRAINT", "INDEX", "KEY") else 2]
+    if first in ("CREATE", "DROP", "ALTER"):
         return kind is not None and len(words) > 2
-    if words[0] in ("GRANT", "REVOKE"):
+    if first in ("GRANT", "REVOKE"):
         return ("TO" in words or "FROM" in words) and len(words) > 3
-    return len(words) > 1
+    return first != "TRUNCATE" and len(words) > 1
 
 
+_ADDED = set(
+    "CONSTRAINT COLUMN INDEX KEY PRIMARY FOREIGN UNIQUE CHECK PARTITION ( FULLTEXT SPATIAL GENERATED DEFAULT".split()
+)
 _NEEDS_FROM = {"postgres", "sqlite", "redshift", "duckdb", "snowflake", "presto", "trino", "athena"}
 
 
@@ -355,6 +375,6 @@ def _node_whole(node: Any, dialect: str, exp: Any) -> bool:
         return not isinstance(node.expression, exp.Column)
     if isinstance(node, exp.Between):
         return node.args.get("high") is not None
-    if isinstance(node, exp.If) and isinstance(node.parent, exp.Case):
-        return node.args.get("true") is not None
+    if isinstance(node, exp.Update):
+        return not any(isinstance(each, exp.Column) for each in node.expressions)
     return True

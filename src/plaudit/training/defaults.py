@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from plaudit.losses import Rows
+
 __all__ = ["default_attention", "default_max_length", "default_training", "supports_bf16"]
 
 
@@ -46,13 +48,15 @@ def default_training(
     device: torch.device,
     pairs: int | None,
     held_out: bool,
+    rows: Rows = "pairs",
 ) -> dict[str, Any]:
     """Fields of RewardConfig for a base model.
 
     Encoders learn from few pairs with a high rate, a fresh head with one 20 times as high (it learns from the first
     steps on instead of after a hundred), and keep their dropout; decoders want a rate that falls with their size.
     Adapters take ten times the rate of whole weights (Schulman et al. 2025, LoRA Without Regret). Small data gets more
-    epochs, up to 3, so that a run has at least about 250 steps.
+    epochs, up to 3, so that a run has at least about 250 steps; ratings, whose scale has to be learnt as well, up to 10
+    and 600 steps.
 
     Args:
         model: the base.
@@ -62,6 +66,7 @@ def default_training(
         device: where it trains.
         pairs: training pairs, None where unknown (streaming).
         held_out: there is an evaluation set.
+        rows: pairs or ratings.
     """
     size = model.num_parameters()
     if encoder:
@@ -70,11 +75,12 @@ def default_training(
         rate = 2e-5 if size < 1e9 else 1e-5 if size < 4e9 else 5e-6
     batch = 16
     steps_per_epoch = -(-(pairs or 10**9) // batch)
+    steps, most_epochs = (250, 3) if rows == "pairs" else (600, 10)
     bf16 = supports_bf16(device)
     return {
         "learning_rate": 10 * rate if adapter else rate,
         "head_learning_rate": 20 * rate if encoder and fresh_head else None,
-        "num_train_epochs": min(3, max(1, round(250 / steps_per_epoch))),
+        "num_train_epochs": min(most_epochs, max(1, round(steps / steps_per_epoch))),
         "per_device_train_batch_size": batch,
         "per_device_eval_batch_size": 16,
         "warmup_steps": 0.1,

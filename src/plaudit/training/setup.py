@@ -317,6 +317,7 @@ def _training_args(
         adapter=config.lora is not None or loaded.adapter is not None,
         pairs=pairs,
         held_out=data.held_out is not None,
+        rows=data.kind,
     )
     values |= _follows_from(config.training, values)
     values |= config.training
