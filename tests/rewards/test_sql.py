@@ -131,3 +131,8 @@ def test_sqlglot_keeps_quiet_and_its_logger_is_left_as_it_was(caplog: pytest.Log
 def test_options_that_cannot_work_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="reward 'sql_syntax'"):
         make("sql_syntax", options)
+
+
+@pytest.mark.parametrize("text", ["SELECT a FROM b", "select 1", "SELECT name FROM people WHERE age > 3\n"])
+def test_one_bare_statement_needs_no_semicolon(text: str) -> None:
+    assert make("sql_syntax").score([None], [text])[0] == 1.0

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class CodeExecution(RewardFunction):
     Args:
         allow: has to be True: this reward runs foreign code on this machine.
         tests: the tests, Python code; default: the item's reference holds them.
-        score: "share" of the tests passed, or "all": 1 where all pass, else 0.
+        score_as: "share" of the tests passed, or "all": 1 where all pass, else 0.
         timeout: seconds for loading the code and for all tests together.
         memory: MiB of address space of each process.
         disk: MiB of files, in memory too.
@@ -75,7 +75,8 @@ class CodeExecution(RewardFunction):
     processes: int = 32
     workers: int = 0
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    example: ClassVar[Mapping[str, Any] | None] = {"allow": True}
+    sample: ClassVar[str] = "code"
     slow: ClassVar[str] = "starts a sandboxed Python for every response"
 
     def __post_init__(self) -> None:

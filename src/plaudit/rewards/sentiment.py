@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,7 +56,7 @@ class Sentiment(RulesOrModel):
 
 _POSITIVE_TURNED, _NEGATIVE_TURNED = -0.7, -0.4
 _CONCEDED, _HELD = 0.35, 1.15
-_LONGEST = 100  # words, and letters of a word, that VADER gets at a time
+_LONGEST = 300  # characters that VADER gets at a time: it takes the square of their number
 _BEFORE = 80  # characters before a quotation that may say what it is
 
 _MARKUP = re.compile(r"[*_#|]+|^[ \t]*>", re.MULTILINE)
@@ -198,10 +199,9 @@ def _scopes(clause: str) -> float:
 
 def _valence(text: str) -> float:
     """VADER's sum of valences: its compound c with the normalisation undone, ``c sqrt(15 / (1 - c²))``."""
-    pieces = [word[i : i + _LONGEST] for word in text.split() for i in range(0, len(word), _LONGEST)]
     total = 0.0
-    for start in range(0, len(pieces), _LONGEST):  # VADER's time grows with the square of the words
-        compound = _analyzer().polarity_scores(" ".join(pieces[start : start + _LONGEST]))["compound"]
+    for piece in textwrap.wrap(text, _LONGEST, break_on_hyphens=False):
+        compound = _analyzer().polarity_scores(piece)["compound"]
         compound = max(-0.99, min(0.99, compound))  # given with four digits: beyond this they say nothing
         total += compound * (15 / (1 - compound * compound)) ** 0.5
     return total

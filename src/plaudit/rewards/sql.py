@@ -58,6 +58,10 @@ class SqlSyntax(RewardFunction):
 
     def one(self, item: Item) -> float:
         blocks = code_in(item.response, "sql", self.name)
+        if not blocks and item.response.split()[0].upper() in _STARTS:  # one statement, which could be a sentence too
+            whole = item.response.strip()
+            if sql_parses(whole, self.dialect, self.name):
+                return 1.0
         return share_that_parses(
             blocks, lambda block: sql_parses(block.code, self.dialect, self.name), self.name, self.missing, item.index
         )
