@@ -7,8 +7,8 @@ rules: programs and queries of the usual kind, each once whole and broken by one
 keyword, an indentation left out or put in, the end cut off), in a fence, in a fence without a tag, bare, and prose
 without code. Labels were checked with compilers where there is one (C, C++, Java, JavaScript, Python, Bash, JSON,
 SQLite), by hand elsewhere. The half "dev" was read while the rules were written; its second part, when first seen,
-scored 0.984 (188 of 191) for code and 0.943 (66 of 70) for SQL. The half "test" was written after the last change of
-the rules.
+scored 0.984 (188 of 191) for code and 0.943 (66 of 70) for SQL. No rule was changed for
+the half "test", which was written last.
 
 A text counts as called valid where it scores 1. The solutions in code_execution are right ones, wrong ones, ones that
 crash or never end, and cheats: ones that try to pass the tests without solving the task.

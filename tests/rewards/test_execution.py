@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -80,7 +81,8 @@ def test_the_score_is_the_share_of_tests_passed_or_all_or_nothing() -> None:
     half = "def square(x):\n    return 4\n"
     assert scores([RIGHT, half, WRONG]) == [1.0, 0.5, 0.0]
     assert scores([RIGHT, half], score_as="all") == [1.0, 0.0]
-    assert score(RIGHT, "assert False", tests=TESTS) == 1.0  # the option wins over the reference
+    function = make("code_execution", {"allow": True, "tests": TESTS})
+    assert function.score([None], [RIGHT], references=["assert False"]) == 1.0  # the option wins over the reference
 
 
 @sandboxed
@@ -105,7 +107,8 @@ def test_every_usual_kind_of_test_counts() -> None:
         (
             RIGHT,
             "import unittest\nclass T(unittest.TestCase):\n    def setUp(self): self.x = 2\n"
-            "    def test_a(self): self.assertEqual(square(self.x), 4)\nif __name__ == '__main__':\n    unittest.main()",
+            "    def test_a(self): self.assertEqual(square(self.x), 4)\n"
+            "if __name__ == '__main__':\n    unittest.main()",
         ),
         (RIGHT, "class TestSquare:\n    def test_a(self):\n        assert square(2) == 4"),
         (RIGHT, "for x in range(9):\n    assert square(x) == x ** 2"),
@@ -258,10 +261,8 @@ def test_there_is_no_network() -> None:
         server.settimeout(1.0)
 
         def listen() -> None:
-            try:
+            with contextlib.suppress(TimeoutError):
                 heard.append(server.accept()[0].recv(9))
-            except TimeoutError:
-                pass
 
         listener = threading.Thread(target=listen)
         listener.start()

@@ -36,7 +36,7 @@ def list_rewards(
     rows: list[dict[str, Any]] = []
     for name in REWARDS:
         function = REWARDS.get(name)
-        row = {"name": name, "range": list(function.range), "needs": sorted(function.needs)}
+        row: dict[str, Any] = {"name": name, "range": list(function.range), "needs": sorted(function.needs)}
         row |= {"summary": function.summary(), "slow": function.slow}
         rows.append(row | ({"texts_per_second": rates.get(name)} if bench else {}))
     if as_json:

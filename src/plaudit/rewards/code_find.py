@@ -135,7 +135,8 @@ _ITEM = re.compile(r"(?:#{1,6}|[-*+•]|\d+[.)])[ \t]+(?=\S)")
 _ODD = re.compile(r"[{}\[\]=<>;|\\&@]|\$(?!\d)|\(\)|::|->|\w\(")
 _STARTS_CODE = re.compile(
     r"(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|WITH|FROM|WHERE|JOIN|GROUP BY|ORDER BY|LEFT|INNER|"
-    r"REPLACE INTO|EXPLAIN|SHOW|PRAGMA|TRUNCATE|MERGE|GRANT|DECLARE|EXEC|CALL|VALUES|SET|AND|OR|HAVING|LIMIT|ON|UNION|BEGIN|END)\b|(?://|/\*|\*/|--|#!|<!|<\?|</?[a-z]|@\w|\$ |>>> )"
+    r"REPLACE INTO|EXPLAIN|SHOW|PRAGMA|TRUNCATE|MERGE|GRANT|DECLARE|EXEC|CALL|VALUES|SET|AND|OR|HAVING|LIMIT|ON|UNION|"
+    r"BEGIN|END)\b|(?://|/\*|\*/|--|#!|<!|<\?|</?[a-z]|@\w|\$ |>>> )"
 )
 
 

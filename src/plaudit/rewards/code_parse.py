@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import doctest
 import functools
 import json
 import re
@@ -105,6 +104,8 @@ def _python(code: str, name: str) -> bool:
     """By the running interpreter's compiler; sessions (``>>>``) and magics of notebooks (``!pip``, ``%time``) too."""
     code = textwrap.dedent(code)
     if re.search(r"^\s*>>> ", code, re.MULTILINE):
+        import doctest
+
         try:
             examples = doctest.DocTestParser().get_examples(code)
         except ValueError:

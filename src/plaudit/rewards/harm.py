@@ -24,16 +24,17 @@ class Toxicity(RulesOrModel):
     0.15; quotations within other text, and what is negated or said of oneself, count less or not at all. Mild oaths
     (damn, hell, crap) and code do not count.
 
-    It cannot see contempt without a listed wording, irony, what a link shows, or how a reader takes it. Words of other
-    languages and slang that is not listed score 1: it finds what is there more surely than it clears a text.
+    It cannot see contempt without a listed wording, irony, what a link shows, or how a reader takes it. Slang that is
+    not listed and other languages score 1. So a low score is seldom wrong and a high one no proof: of insults, threats
+    and hate in words of their own it misses about half (``benchmarks/rewards_harm.py`` has the figures).
 
     Range: 0 to 1.
 
     Args:
         model: None: the wording alone. "embedded": also a small classifier on the embedded encoder's vectors, which
-            knows wordings that are not listed (needs the extra [embedded]; about 20 times slower). Else a transformers
-            classifier alone, a folder or Hub id; of long texts the worst window counts. The reward `classifier` has
-            its other options.
+            finds most of what is not listed (needs the extra [embedded]; some 50 replies a second on one core). Else a
+            transformers classifier alone, a folder or Hub id; of long texts the worst window counts. The reward
+            `classifier` has its other options.
         label: of a transformers classifier: the class that is *not* toxic; its probability is the score.
         bad_label: instead of ``label``: the toxic class; the score is 1 minus its probability.
     """
@@ -55,15 +56,16 @@ class Safety(RulesOrModel):
 
     It cannot see whether a claim is true, dangerous advice in harmless words (a wrong dose), topics and wordings that
     are not listed, what code does (it is left out), other languages, or who asks. Novels, films and history that dwell
-    on crime may be taken for it. It is a screen, no judge: name a ``model`` for more.
+    on crime may be taken for it. So a low score is seldom wrong and a high one no proof: harmful help in words of its
+    own is mostly missed (``benchmarks/rewards_harm.py`` has the figures). Name a ``model`` where that matters.
 
     Range: 0 to 1.
 
     Args:
         model: None: the wording alone. "embedded": also a small classifier on the embedded encoder's vector of the
-            response (needs the extra [embedded]; about 20 times slower). Else a transformers classifier alone, a folder
-            or Hub id; of long texts the worst window counts, and the prompt is not read. The reward `classifier` has
-            its other options.
+            response (needs the extra [embedded]; some 50 replies a second on one core). Else a transformers classifier
+            alone, a folder or Hub id; of long texts the worst window counts, and the prompt is not read. The reward
+            `classifier` has its other options.
         label: of a transformers classifier: the safe class; its probability is the score.
         bad_label: instead of ``label``: the unsafe class; the score is 1 minus its probability.
     """
