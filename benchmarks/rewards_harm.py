@@ -7,11 +7,7 @@ The sets in `benchmarks/data` (sentiment, toxicity, safety) were written for thi
 hard cases. Rules and heads were tuned on the half "dev" alone. The half "test" was written when the word lists were
 closed, without a look at them; it is by the same hand still, and much of it is worded so that no list can hold it.
 
-Labelled texts of others are read from `../shared/data/labelled` and real replies from `../shared/data`; figures of what
-is not there are left out. The half "dev" of the labelled ones was read while tuning; HateCheck's halves share templates.
-
-What counts as toxic is wider than hate: HateCheck's cases of other abuse and of cursing, labelled "not hateful" there,
-are left out here.
+Real replies are read from `../shared/data`; figures of what is not there are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +30,6 @@ from plaudit.rewards.rules_or_model import EMBEDDED, HEADS
 from rewards_text import DATA, HH, SAFETY, Figure, figure, read, share, shared, timed
 
 NAMES = ("sentiment", "toxicity", "safety")
-LABELLED = {"sentiment": "labelled/reviews", "toxicity": "labelled/hatecheck", "safety": "labelled/xstest"}
 REAL = (HH, "preferences/ultrafeedback_1k")
 MODELS = (None, EMBEDDED)
 INVERSE_PENALTY = {"sentiment": 1.0, "toxicity": 3.0, "safety": 1.0}
@@ -45,7 +40,7 @@ Row = dict[str, Any]
 
 def figures() -> list[Figure]:
     """Every figure as function, measure, value, rows, data and its 95% interval."""
-    parts = (own_sets, labelled_by_others, pairs, real_replies, throughput)
+    parts = (own_sets, pairs, real_replies, throughput)
     return [found for part in parts for found in part()]
 
 
@@ -73,18 +68,6 @@ def own_sets() -> Iterable[Figure]:
                 yield from judged(name, clear, alone, f"{half}, without prompts", f"{name}.jsonl")
             if name == "sentiment":
                 yield from judged(name, clear, vader([row["text"] for row in clear]), f"{half}, VADER", f"{name}.jsonl")
-
-
-def labelled_by_others() -> Iterable[Figure]:
-    for name, data in LABELLED.items():
-        for half in ("dev", "test"):
-            rows = [row for row in shared(data) if row["half"] == half]
-            random.Random(0).shuffle(rows)
-            for model in MODELS if rows else ():
-                own = rows[: None if model is None else MOST_EMBEDDED]
-                yield from judged(name, own, scores(name, own, model), called(half, model), data)
-            if rows and name == "sentiment":
-                yield from judged(name, rows, vader([row["text"] for row in rows]), f"{half}, VADER", data)
 
 
 def pairs() -> Iterable[Figure]:

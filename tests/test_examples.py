@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,21 @@ def run(script: str, *arguments: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def base(saved: Callable[[str, str], Path]) -> Path:
-    return saved("bert", "base")
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small BERT without a head, with the tokenizer of the embedded model."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from plaudit.models.build import resolve_name
+
+    folder = tmp_path_factory.mktemp("models") / "small-bert"
+    tokenizer = AutoTokenizer.from_pretrained(resolve_name("embedded"))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes)).save_pretrained(
+        folder
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def test_rules_become_a_model_that_is_then_used(base: Path, tmp_path: Path) -> None:

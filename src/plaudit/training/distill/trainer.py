@@ -33,7 +33,8 @@ class RewardModelDataset(Dataset[dict[str, torch.Tensor]]):
         texts: N texts.
         reward_scores: N finite numbers.
         tokenizer: renders them, as training and scoring will.
-        max_length: most tokens of a rendered text; a longer one loses its end.
+        max_length: most tokens of a rendered text. A longer one loses its end here; training leaves it out, counted,
+            since the rules have judged the whole.
         prompts: N prompts that the texts answer; None for bare texts.
         components: each rule's own scores by name, N each.
 
