@@ -43,6 +43,8 @@ def test_a_reward_is_written_as_name_options_weight(text: str, expected: dict[st
         ("length{target}", "has no value"),
         ("length{target: [}", "no YAML mapping"),
         ("", "is no reward"),
+        ("length=1=2", "is no reward"),
+        ("=1", "is no reward"),
         ("length{target: 5", "is no reward"),
     ],
 )

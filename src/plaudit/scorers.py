@@ -92,6 +92,9 @@ def parse_reward(text: str) -> dict[str, Any]:
     if found is None:
         raise ConfigError(f"{text!r} is no reward; write NAME, NAME=WEIGHT or NAME{{option: value}}=WEIGHT")
     what = found["what"].strip()
+    first = what.partition("=")[0].strip()
+    if "=" in what and (not first or first in REWARDS.names()):
+        raise ConfigError(f"{text!r} is no reward; write NAME, NAME=WEIGHT or NAME{{option: value}}=WEIGHT")
     is_rule = what in REWARDS.names()
     if not is_rule and _looks_like_a_name(what) and not Path(what).exists():
         REWARDS.get(what)  # raises, with a suggestion

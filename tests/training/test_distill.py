@@ -122,6 +122,28 @@ def test_other_rules_or_texts_are_not_gone_on_with(base: str, tmp_path: Path) ->
         distill(values | {"texts": TEXTS[::-1], "rewards": [Counting()], "resume": True})
 
 
+def test_a_refused_run_leaves_nothing_in_the_way(base: str, tmp_path: Path) -> None:
+    values: dict[str, Any] = {"model": base, "output": tmp_path / "rm", "rewards": ["length"], "training": FAST}
+    for texts in (["same"] * 20, [*TEXTS[:5], " "]):
+        with pytest.raises(PlauditError):
+            distill(values | {"texts": texts})
+        assert not (tmp_path / "rm.scores").exists()
+    scorer = Counting()
+    with pytest.raises(ConfigError, match="unknown training option 'epoch'"):
+        distill(values | {"texts": TEXTS, "rewards": [scorer], "training": {"epoch": 1}})
+    assert scorer.asked == []
+
+
+def test_a_training_does_not_go_on_with_other_weights(base: str, tmp_path: Path) -> None:
+    values: dict[str, Any] = {"texts": TEXTS, "model": base, "output": tmp_path / "rm", "training": FAST}
+    with pytest.raises(RowError):
+        distill(values | {"rewards": [Counting(fails_at=TEXTS[45])], "shard_size": 20})
+    (tmp_path / "rm.partial").mkdir()  # as if the training had begun
+    (tmp_path / "rm.scores" / "combined.txt").write_text("CompositeReward(Counting=1; mode=min, normalize=none)")
+    with pytest.raises(ConfigError, match="the run was started with .*mode=min.*, now it is .*mode=mean"):
+        distill(values | {"rewards": [Counting()], "shard_size": 20, "resume": True})
+
+
 def test_normalizations_are_fitted_on_the_training_texts(base: str, tmp_path: Path) -> None:
     composite = CompositeReward([Counting()], normalize="zscore")
     distill(texts=TEXTS, rewards=composite, model=base, output=str(tmp_path / "rm"), training=FAST)

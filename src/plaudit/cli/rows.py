@@ -10,7 +10,7 @@ from typing import Any
 
 from plaudit.cli.resumable import encoded
 from plaudit.data import read_rows
-from plaudit.errors import RowError
+from plaudit.errors import DataError, RowError
 from plaudit.evaluation.scoring_rows import ScoringRow, to_scoring_row
 
 __all__ = ["numbered", "read_scoring_rows", "wrote"]
@@ -33,15 +33,24 @@ def wrote(row: ScoringRow, line: bytes) -> bool:
 def read_scoring_rows(
     source: str, prompt_column: str | None = None, response_column: str | None = None
 ) -> Iterator[ScoringRow]:
-    """The rows of a file, or of standard input (``-``).
+    """The rows of a file, or of standard input (``-``); of a ``.txt`` file each line is a response.
 
     Raises:
         RowError: a row that cannot be read, or has nothing to score.
     """
-    for location, row in _read_stdin() if source == "-" else read_rows(Path(source)):
+    plain = source.lower().endswith(".txt")
+    for location, row in _read_stdin() if source == "-" else _lines(Path(source)) if plain else read_rows(Path(source)):
         if isinstance(row, RowError):
             raise row
         yield to_scoring_row(row, location, prompt_column, response_column)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from ((location, {"response": line}) for location, line in numbered(file, str(path)))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _read_stdin() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -150,8 +150,9 @@ def _check_kind(
         raise ConfigError("--reference belongs to --text; rows of a file have a reference column")
     if model is not None and (reference is not None or reference_column is not None):
         raise ConfigError("--reference and --reference-column belong to --reward; a model does not read references")
-    if rewards and (batching is not None or overlong != "error"):
-        raise ConfigError("--batching and --overlong belong to --model; leave them out")
+    for name, given in (("batching", batching is not None), ("overlong", overlong != "error")):
+        if rewards and given:
+            raise ConfigError(f"--{name} belongs to --model; leave it out")
 
 
 def _lines_of(source: str | None, output: Path | None, *, overwrite: bool, resume: bool) -> ResumableLines | None:

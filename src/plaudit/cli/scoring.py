@@ -100,7 +100,7 @@ class RewardScorer:
             own = {name: [round(float(v), 6) for v in values[mine]] for name, values in raw.items()}
             single = len(row.items) == 1
             parts = {name: values[0] if single else values for name, values in own.items()}
-            scored.append((combined[mine].tolist(), {"rewards": parts}))
+            scored.append(([round(float(v), 6) for v in combined[mine]], {"rewards": parts}))
         return scored
 
     def one(self, prompt: Prompt, response: str, reference: str | None) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from plaudit.data.split import hash_share
-from plaudit.errors import ConfigError, DataError, OutputError
+from plaudit.errors import ConfigError, DataError, OutputError, PlauditError, RowError
 from plaudit.evaluation.ratings import Fidelity, fidelity
+from plaudit.files import atomic_text
 from plaudit.formatting import RenderItem
 from plaudit.models.reward_model import RewardModel
 from plaudit.rewards.composite import CompositeReward
@@ -148,18 +150,60 @@ def run_distillation(
         if getattr(config, name) is None:
             raise ConfigError(f"{name} is required")
     composite = _composite(config)
+    config.train_config(config.work / "train", config.work / "held_out", resume=False)  # complain before scoring
     resume = _prepare(config)
+    with _kept_if_of_use(config):
+        scored, held_out = _score(config, composite, resume=resume, say=say, progress=progress)
+    return _learn(config, scored, held_out, resume=resume, say=say)
+
+
+@contextmanager
+def _kept_if_of_use(config: DistillConfig) -> Iterator[None]:
+    """Scores stay for another run after a row that can be mended or a kill, but not after a refusal of the whole."""
+    try:
+        yield
+    except PlauditError as error:
+        of_use = isinstance(error, RowError) and any(config.work.glob("scores-*.jsonl"))
+        if not of_use and not config.resume:
+            shutil.rmtree(config.work, ignore_errors=True)
+        raise
+
+
+def _score(
+    config: DistillConfig,
+    composite: CompositeReward,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+    progress: Callable[[int], None] | None,
+) -> tuple[Scores, npt.NDArray[np.bool_]]:
+    """What the rules say of every text, and which texts (N,) are held out."""
     shards = ScoreShards(config.work, composite, shard_size=config.shard_size, batch_size=config.batch_size)
     count = shards.write(_texts(config), progress)
     say(f"scored {count:,} texts by {composite!r}")
+    _check_same_rules(config, composite, resume=resume)
     rows = list(shards)
     held_out = _held_out([text for text, _ in rows], config)
     raw = {name: np.array([scores[name] for _, scores in rows]) for name in composite.names}
     if not composite.fitted:
         composite.fit_scores({name: values[~held_out] for name, values in raw.items()})
     combined = composite.combine(raw).astype(np.float64)
-    scored = Scores([text for text, _ in rows], combined, raw, written(composite))
-    return _learn(config, scored, held_out, resume=resume, say=say)
+    _check_spread(combined[~held_out])
+    return Scores([text for text, _ in rows], combined, raw, written(composite)), held_out
+
+
+def _check_same_rules(config: DistillConfig, composite: CompositeReward, *, resume: bool) -> None:
+    """A training that goes on must learn what it began to learn.
+
+    Raises:
+        ConfigError: the rules are combined otherwise now.
+    """
+    record, now = config.work / "combined.txt", repr(composite)
+    if resume and record.exists() and (then := record.read_text(encoding="utf-8")) != now:
+        raise ConfigError(
+            f"the run was started with {then}, now it is {now}; give the same, or start anew with overwrite"
+        )
+    atomic_text(record, now)
 
 
 def learn_scores(config: DistillConfig, scored: Scores, *, say: Callable[[str], None] = logger.info) -> DistillResult:
