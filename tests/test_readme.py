@@ -56,7 +56,8 @@ def test_every_command_of_the_readme_works(folder: Path) -> None:
     for line in commands:
         words = shlex.split(line.split(" > ")[0], comments=True)
         output = run([sys.executable, "-m", "plaudit", *words[1:]], folder)
-        written = words[words.index("--output") + 1] if words[1] == "score" and "--output" in words else None
+        flag = next((flag for flag in ("--output", "-o") if flag in words), None)
+        written = words[words.index(flag) + 1] if flag is not None and words[1] in ("score", "rewards") else None
         assert (folder / written).read_text(encoding="utf-8") if written else output.strip(), line
 
 
