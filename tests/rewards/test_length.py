@@ -34,6 +34,13 @@ def test_characters_are_counted_where_asked_for() -> None:
     assert score("abcde", target=10, unit="characters") == pytest.approx(0.5)
 
 
+def test_tokens_are_those_of_the_tokenizer_without_special_ones() -> None:
+    assert score("unbelievable things", target=4, unit="tokens") == pytest.approx(0.5)  # two words, two tokens
+    assert score("antidisestablishmentarianism", target=1, unit="tokens") < 0.5
+    with pytest.raises(ConfigError, match="tokenizer has no effect with unit 'words'"):
+        make("length", {"tokenizer": "embedded"})
+
+
 def test_words_are_counted_in_scripts_with_and_without_spaces() -> None:
     assert words("It isn't 3 well-known_things…") == ["It", "isn't", "3", "well-known", "things"]
     assert len(words("我喜欢猫。")) == 4

@@ -1,10 +1,11 @@
-"""Length of a response against a target. Knows nothing of tokens of any model."""
+"""Length of a response against a target."""
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from plaudit.errors import ConfigError
 from plaudit.rewards.base import Item, RewardFunction, register
@@ -25,20 +26,27 @@ class Length(RewardFunction):
     Args:
         target: the wanted length; default 100 where no band is given.
         low, high: the band instead of a target; either may be left out.
-        unit: "words" (runs of letters, digits and apostrophes; a character of Chinese, Japanese or Thai counts as one)
-            or "characters".
+        unit: "words" (runs of letters, digits and apostrophes; a character of Chinese, Japanese or Thai counts as one),
+            "characters", or "tokens" of a tokenizer, without special ones.
+        tokenizer: for tokens: a folder, a Hub id, or "embedded" (the default there).
+
+    Raises:
+        ModelError: no such tokenizer.
     """
 
     target: int | None = None
     low: int | None = None
     high: int | None = None
-    unit: Literal["words", "characters"] = "words"
+    unit: Literal["words", "characters", "tokens"] = "words"
+    tokenizer: str | None = None
 
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.unit not in ("words", "characters"):
-            raise ConfigError(f"reward 'length': unit is words or characters, got {self.unit!r}")
+        if self.unit not in ("words", "characters", "tokens"):
+            raise ConfigError(f"reward 'length': unit is words, characters or tokens, got {self.unit!r}")
+        if self.tokenizer is not None and self.unit != "tokens":
+            raise ConfigError(f"reward 'length': tokenizer has no effect with unit {self.unit!r}; leave it out")
         if self.target is not None and (self.low is not None or self.high is not None):
             raise ConfigError("reward 'length': give a target or a band (low, high), not both")
         for name in ("target", "low", "high"):
@@ -49,12 +57,26 @@ class Length(RewardFunction):
             raise ConfigError(f"reward 'length': low {self.low} is above high {self.high}")
 
     def one(self, item: Item) -> float:
-        length = max(len(words(item.response)) if self.unit == "words" else len(item.response), 1)
+        length = max(self._length(item.response), 1)
         if self.low is None and self.high is None:
             low = high = self.target or 100
         else:
             low, high = self.low or 1, self.high or length
         return min(1.0, length / low, high / length)
+
+    def _length(self, text: str) -> int:
+        if self.unit == "tokens":
+            return len(
+                _tokenizer(self.tokenizer or "embedded")(text, add_special_tokens=False, verbose=False).input_ids
+            )
+        return len(words(text)) if self.unit == "words" else len(text)
+
+
+@functools.cache
+def _tokenizer(name: str) -> Any:
+    from plaudit.models.build import load_tokenizer
+
+    return load_tokenizer(name)
 
 
 _WORD = re.compile(
