@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from plaudit.metrics import Counts, Interval, PairCounts, RatingCounts, bootstrap_accuracy, pair_accuracy
+from plaudit.metrics import Counts, Interval, PairCounts, RankingCounts, RatingCounts, bootstrap_accuracy, pair_accuracy
 
 
 def test_a_tie_is_no_success() -> None:
@@ -75,6 +75,7 @@ def test_pair_counts_give_the_figures_of_the_rewards() -> None:
     chosen, rejected = np.array([1.0, 2.0, -1.0, 0.5]), np.array([0.0, 2.0, 1.0, -0.5])
     counts = PairCounts(
         count=4,
+        decided=4,
         correct=2,
         ties=1,
         chosen_sum=chosen.sum(),
@@ -109,6 +110,20 @@ def test_pair_counts_give_the_figures_of_the_rewards() -> None:
 
 def test_no_pairs_have_no_figures() -> None:
     assert PairCounts().figures() == {}
+
+
+def test_pairs_that_prefer_neither_side_have_a_count_and_nothing_else() -> None:
+    figures = PairCounts(count=5, decided=4, correct=3, chosen_sum=8.0, rejected_sum=4.0).figures()
+    assert (figures["pairs"], figures["undecided"], figures["accuracy"], figures["margin"]) == (5, 1, 0.75, 1.0)
+    assert PairCounts(count=2).figures() == {"pairs": 2, "undecided": 2}
+
+
+def test_ranking_counts_say_how_many_pairs_of_responses_are_in_order() -> None:
+    counts = RankingCounts(count=4, decided=3, correct=2, compared=12, in_order=9, best_first=1)
+    figures = counts.figures()
+    assert (figures["rankings"], figures["pairs"], figures["accuracy"]) == (4, 12, 0.75)
+    assert (figures["best_over_worst"], figures["best_first"]) == pytest.approx((2 / 3, 1 / 3))
+    assert RankingCounts().figures() == {}
 
 
 def test_rating_counts_give_correlation_and_error() -> None:
@@ -152,7 +167,9 @@ def test_constant_rewards_have_no_correlation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "sides"), [(PairCounts, ["chosen", "rejected"]), (RatingCounts, ["reward"])], ids=["pairs", "ratings"]
+    ("kind", "sides"),
+    [(PairCounts, ["chosen", "rejected"]), (RankingCounts, ["chosen", "rejected"]), (RatingCounts, ["reward"])],
+    ids=["pairs", "rankings", "ratings"],
 )
 def test_every_field_of_counts_combines_in_one_way(kind: type[Counts], sides: list[str]) -> None:
     names = {how: kind.names(how) for how in ("sum", "min", "max")}
@@ -164,5 +181,5 @@ def test_every_field_of_counts_combines_in_one_way(kind: type[Counts], sides: li
 
 def test_equal_rewards_have_no_negative_variance() -> None:
     value = 0.1 + 0.2
-    counts = PairCounts(count=3, chosen_sum=3 * value, chosen_squares=3 * value**2 - 1e-18)
+    counts = PairCounts(count=3, decided=3, chosen_sum=3 * value, chosen_squares=3 * value**2 - 1e-18)
     assert counts.figures()["chosen_std"] == 0.0

@@ -13,6 +13,7 @@ __all__ = [
     "Counts",
     "Interval",
     "PairCounts",
+    "RankingCounts",
     "RatingCounts",
     "binomial_interval",
     "bootstrap_accuracy",
@@ -95,16 +96,17 @@ class RatingCounts(Counts):
 
 @dataclass
 class PairCounts(Counts):
-    """Sums over preference pairs.
+    """Sums over preference pairs. Those whose labels are equal prefer neither: they have a loss, and no other figure.
 
-    Rewards of the preferred side are called chosen, those of the other side rejected. A gap is chosen minus rejected:
-    ``length_gap`` in tokens, reward gaps as they are. ``unequal`` counts the pairs whose lengths differ,
-    ``longer_chosen`` those of them whose chosen side is the longer one, ``longer_preferred`` those whose longer side
-    has the higher reward.
+    ``decided`` counts the others, ``ties`` those of them whose rewards are equal. Rewards of the preferred side are
+    called chosen, those of the other side rejected. A gap is chosen minus rejected: ``length_gap`` in tokens, reward
+    gaps as they are. ``unequal`` counts the pairs whose lengths differ, ``longer_chosen`` those of them whose chosen
+    side is the longer one, ``longer_preferred`` those whose longer side has the higher reward.
     """
 
     unit: ClassVar[str] = "pairs"
 
+    decided: float = 0
     correct: float = 0
     ties: float = 0
     chosen_sum: float = 0
@@ -124,16 +126,19 @@ class PairCounts(Counts):
     rejected_maximum: float = float("-inf")
 
     def figures(self) -> dict[str, float]:
-        """``pairs``, and means over them: ``accuracy`` (strictly greater; a tie is wrong), ``margin``, … .
+        """``pairs``, and means over those that are decided: ``accuracy`` (strictly greater; equal rewards are wrong),
+        ``margin``, …; ``undecided`` where there are any.
 
         ``length_correlation``, in [-1, 1], and the shares ``longer_chosen`` and ``longer_preferred`` are there only
         where they are defined: where neither gap is constant, and where lengths differ.
         """
         if not self.count:
             return {}
-        n = self.count
-        result = {
-            "pairs": n,
+        n = self.decided
+        result = {"pairs": self.count} | ({"undecided": self.count - n} if n < self.count else {})
+        if not n:
+            return result
+        result |= {
             "accuracy": self.correct / n,
             "ties": self.ties / n,
             "margin": (self.chosen_sum - self.rejected_sum) / n,
@@ -159,7 +164,7 @@ class PairCounts(Counts):
 
     def length_correlation(self) -> float | None:
         """Pearson's correlation of reward gap and length gap over pairs, in [-1, 1]; None where one gap is constant."""
-        n = self.count
+        n = self.decided
         if not n:
             return None
         reward_mean, length_mean = (self.chosen_sum - self.rejected_sum) / n, self.length_gap_sum / n
@@ -171,6 +176,35 @@ class PairCounts(Counts):
             return None
         covariance = self.gap_products / n - reward_mean * length_mean
         return float(np.clip(covariance / (reward_variance * length_variance) ** 0.5, -1.0, 1.0))
+
+
+@dataclass
+class RankingCounts(PairCounts):
+    """Sums over rankings: as pairs, the best response (chosen) against the worst (rejected); and over all their pairs.
+
+    ``compared`` counts the pairs of responses with unequal labels, ``in_order`` those with the rewards in the same
+    order; ``best_first`` the rankings whose highest reward goes to one of the best responses.
+    """
+
+    unit: ClassVar[str] = "rankings"
+
+    compared: float = 0
+    in_order: float = 0
+    best_first: float = 0
+
+    def figures(self) -> dict[str, float]:
+        """As of pairs, but ``pairs`` and ``accuracy`` are of all compared pairs of responses; beside them ``rankings``,
+        and the shares of these that have ``best_over_worst`` and ``best_first``."""
+        result = super().figures()
+        if not self.count:
+            return result
+        result.pop("undecided", None)
+        result |= {"rankings": self.count, "pairs": self.compared}
+        if self.decided:
+            result["best_over_worst"] = result["accuracy"]
+            result["accuracy"] = self.in_order / self.compared
+            result["best_first"] = self.best_first / self.decided
+        return result
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ __all__ = [
     "PreferencePair",
     "Prompt",
     "RankedResponse",
+    "Ranking",
     "Rating",
     "Response",
     "Scorer",
@@ -61,7 +62,8 @@ class Example:
     Attributes:
         prompt: text, conversation, or None for bare texts.
         responses: K texts or message lists.
-        labels: K numbers; the objective says how they are read. Bradley-Terry: the higher one is preferred.
+        labels: K numbers; the objective says how they are read. A pair: the probabilities that each is preferred,
+            (1, 0) where one is for sure, (0.5, 0.5) for a tie. A rating: the number. A ranking: the higher the better.
         margin: how much better the preferred response has to be, in units of reward; None where unknown.
         weight: factor on this example's loss, >= 0.
         group: split key; examples of one group never land on both sides of a split.
@@ -121,7 +123,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """A prompt with a preferred and a rejected response: the commonest kind of row."""
+    """A prompt with a preferred and a rejected response: the commonest kind of row.
+
+    ``soft_label`` is the probability, in [0, 1], that ``chosen`` is the preferred one; 0.5 is a tie.
+    """
 
     prompt: Prompt
     chosen: Response
@@ -129,15 +134,16 @@ class PreferencePair:
     margin: float | None = None
     weight: float = 1.0
     source: str | None = None
+    soft_label: float = field(default=1.0, kw_only=True)
     tools: Sequence[Any] | None = field(default=None, kw_only=True)
     template_kwargs: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     def example(self, *, group: str | None = None, location: str | None = None) -> Example:
-        """This pair as an `Example` with K = 2 and labels (1, 0)."""
+        """This pair as an `Example` with K = 2 and labels (p, 1 - p)."""
         return Example(
             prompt=self.prompt,
             responses=(self.chosen, self.rejected),
-            labels=(1.0, 0.0),
+            labels=(self.soft_label, 1.0 - self.soft_label),
             margin=self.margin,
             weight=self.weight,
             group=prompt_group(self.prompt) if group is None else group,
@@ -166,6 +172,33 @@ class Rating:
             prompt=self.prompt,
             responses=(self.response,),
             labels=(float(self.score),),
+            weight=self.weight,
+            group=prompt_group(self.prompt) if group is None else group,
+            source=self.source,
+            tools=self.tools,
+            template_kwargs=self.template_kwargs,
+            location=location,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A prompt with K >= 2 responses and their ranks: 1 is best, equal ranks share a place."""
+
+    prompt: Prompt
+    responses: Sequence[Response]
+    ranks: Sequence[float]
+    weight: float = 1.0
+    source: str | None = None
+    tools: Sequence[Any] | None = field(default=None, kw_only=True)
+    template_kwargs: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    def example(self, *, group: str | None = None, location: str | None = None) -> Example:
+        """This ranking as an `Example` whose labels are minus the ranks."""
+        return Example(
+            prompt=self.prompt,
+            responses=tuple(self.responses),
+            labels=tuple(-float(rank) for rank in self.ranks),
             weight=self.weight,
             group=prompt_group(self.prompt) if group is None else group,
             source=self.source,

@@ -88,7 +88,8 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "--epochs": "1.5", "--batch-size": "2", "--gradient-accumulation": "4", "--max-steps": "8",
         "--center-rewards": "0.01", "--label-smoothing": "0.2", "--seed": "5", "--output": "out",
         "--device-map": "auto", "--push-to-hub": "o/p", "--batching": "padded", "--response-column": "q",
-        "--score-column": "r",
+        "--score-column": "r", "--system-column": "s", "--soft-label-column": "t", "--responses-column": "u",
+        "--ranks-column": "v", "--tie-rate": "0.25",
     }  # fmt: skip
     flat = [part for pair in arguments.items() for part in pair]
     flags = ["--streaming", "--trust-remote-code", "--fresh-head", "--overwrite", "--preflight", "--private"]
@@ -99,7 +100,8 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
         "source": "a", "split": "b", "eval_source": "c", "eval_split": "d", "eval_fraction": 0.2, "split_seed": 3,
         "prompt_column": "e", "chosen_column": "f", "rejected_column": "g", "margin_column": "h",
         "response_column": "q", "score_column": "r", "weight_column": "i", "source_column": "j", "group_by": "k",
-        "max_samples": 9, "streaming": True,
+        "system_column": "s", "soft_label_column": "t", "responses_column": "u", "ranks_column": "v",
+        "max_samples": 9, "select": None, "streaming": True,
         "shuffle_buffer": 0, "on_bad_row": "skip", "revision": None,
     }  # fmt: skip
     assert seen.model.model_dump() == {
@@ -110,7 +112,7 @@ def test_every_flag_reaches_its_key(run, configured, tmp_path: Path) -> None:
     assert seen.training == {
         "learning_rate": 0.001, "num_train_epochs": 1.5, "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 4, "max_steps": 8, "center_rewards_coefficient": 0.01,
-        "label_smoothing_factor": 0.2, "batching": "padded",
+        "label_smoothing_factor": 0.2, "batching": "padded", "tie_rate": 0.25,
     }  # fmt: skip
     assert (seen.seed, seen.output, seen.overwrite, seen.resume) == (5, Path("out"), True, False)
     assert (seen.preflight, seen.push_to_hub, seen.hub_private, seen.lora) == (True, "o/p", True, None)

@@ -53,6 +53,13 @@ def test_a_system_column_goes_before_the_prompt() -> None:
     assert to_example(row, Columns(system="")).prompt == "Why?"
 
 
+def test_beside_a_rating_a_system_column_has_to_be_named() -> None:
+    row = {"prompt": "p", "response": "r", "score": 1, "system": "model-7"}
+    assert to_example(row, Columns(kind="ratings")).prompt == "p"
+    named = to_example(row, Columns(kind="ratings", system="system"))
+    assert named.prompt == [{"role": "system", "content": "model-7"}, user("p")]
+
+
 def test_mapped_columns_win_over_conventions() -> None:
     row = {"prompt": "no", "q": "p", "good": "c", "bad": "r", "chosen": "x", "rejected": "y"}
     assert parts(to_example(row, Columns(prompt="q", chosen="good", rejected="bad"))) == ("p", "c", "r")
@@ -333,3 +340,66 @@ def test_mixed_kinds_of_responses_are_refused_by_name() -> None:
 def test_a_response_that_is_no_text_is_refused(value: object, name: str) -> None:
     with pytest.raises(RowError, match=rf"chosen.* is {name}"):
         to_example({"prompt": "p", "chosen": value, "rejected": "r"})
+
+
+# --- soft labels and rankings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"), [(0.8, (0.8, 0.2)), ("0.5", (0.5, 0.5)), (None, (1.0, 0.0)), (0, (0.0, 1.0))]
+)
+def test_a_soft_label_is_the_probability_that_chosen_is_preferred(value: object, labels: tuple[float, ...]) -> None:
+    example = to_example({"prompt": "p", "chosen": "a", "rejected": "b", "soft_label": value})
+    assert example.labels == pytest.approx(labels)
+    tokens = to_example({"chosen_ids": [1, 2], "rejected_ids": [1, 3], "p": value}, Columns(soft_label="p"))
+    assert tokens.labels == pytest.approx(labels)
+
+
+@pytest.mark.parametrize("value", [1.2, -0.1, "often", float("nan")])
+def test_a_soft_label_that_is_no_probability_is_refused(value: object) -> None:
+    with pytest.raises(
+        RowError, match=r"d.jsonl:3: soft_label is .*; expected a (probability in \[0, 1\]|finite number)"
+    ):
+        to_example({"prompt": "p", "chosen": "a", "rejected": "b", "soft_label": value}, location="d.jsonl:3")
+
+
+RANKINGS = Columns(kind="rankings")
+
+
+def test_a_ranking_has_minus_its_ranks_as_labels() -> None:
+    row = {"prompt": "p", "responses": ["a", "b", "c"], "ranks": [2, "1", 3.0], "source": "s", "weight": 2}
+    example = to_example(row, RANKINGS, "r.jsonl:1")
+    assert (example.prompt, example.responses, example.labels) == ("p", ("a", "b", "c"), (-2.0, -1.0, -3.0))
+    assert (example.source, example.weight, example.group) == ("s", 2.0, prompt_group("p"))
+    assert to_example(row | {"responses": '["a", "b", "c"]', "ranks": "[2, 1, 3]"}, RANKINGS).labels == example.labels
+
+
+def test_ranked_conversations_may_repeat_the_prompt() -> None:
+    turns = [user("q"), bot("a"), user("r")]
+    replies = [[bot("x")], [bot("y")]]
+    whole = to_example({"completions": [turns + reply for reply in replies], "ranking": [1, 2]}, RANKINGS)
+    assert (whole.prompt, list(whole.responses)) == (turns, replies)
+    given = {"prompt": turns, "responses": [turns + replies[0], replies[1]], "ranks": [1, 2]}
+    assert to_example(given, RANKINGS).responses == whole.responses
+    text = to_example({"prompt": "q", "responses": replies, "ranks": [1, 2]}, RANKINGS)
+    assert text.prompt == [user("q")]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"responses": ["a"], "ranks": [1]}, "1 responses and ranks 1 ranks; expected equally many, at least 2"),
+        ({"responses": ["a", "b"], "ranks": [1]}, "2 responses and ranks 1 ranks"),
+        ({"responses": "a", "ranks": [1]}, "responses is text .*; expected a list"),
+        ({"responses": ["a", "b"], "ranks": [1, "best"]}, r"ranks\[1\] is 'best'; expected a finite number"),
+        ({"responses": ["a", None], "ranks": [1, 2]}, r"responses\[1\] is null"),
+        ({"responses": ["a", [bot("b")]], "ranks": [1, 2]}, "mixes texts and conversations"),
+        ({"responses": [[user("q")], [user("q"), bot("b")]], "ranks": [1, 2]}, "ends with a user turn"),
+        ({"responses": [[user("q"), bot("b")], [user("r"), bot("b")]], "ranks": [1, 2]}, "do not share the turns"),
+        ({"prompt": "q", "responses": [[bot("b")], []], "ranks": [1, 2]}, r"responses\[1\] holds no reply"),
+        ({"ranks": [1, 2]}, "no column for responses"),
+    ],
+)
+def test_a_ranking_that_is_none_is_refused(row: dict[str, object], problem: str) -> None:
+    with pytest.raises(RowError, match=rf"r.jsonl:4: .*{problem}"):
+        to_example(row, RANKINGS, "r.jsonl:4")

@@ -66,9 +66,24 @@ def test_no_training_pairs_are_an_error() -> None:
         NgramModel().fit([])
 
 
-def test_a_training_row_that_is_no_pair_is_an_error() -> None:
-    with pytest.raises(DataError, match="got an example with 3 responses"):
-        NgramModel().fit([Example(prompt="p", responses=("a", "b", "c"), labels=(1.0, 0.5, 0.0))])
+def test_a_ranking_teaches_the_surface_model_all_its_pairs_and_a_tie_nothing() -> None:
+    ranking = Example(prompt="p", responses=("a b", "c d", "e f"), labels=(1.0, 0.5, 0.0))
+    tie = Example(prompt="p", responses=("a b", "x y"), labels=(0.5, 0.5))
+    pairs = [
+        Example(prompt="p", responses=sides, labels=(1.0, 0.0))
+        for sides in (("a b", "c d"), ("a b", "e f"), ("c d", "e f"))
+    ]
+    np.testing.assert_allclose(NgramModel().fit([ranking, tie]).weights_, NgramModel().fit(pairs).weights_)
+
+
+def test_training_rows_that_prefer_nothing_are_an_error() -> None:
+    with pytest.raises(DataError, match="no example prefers one response to another"):
+        NgramModel().fit([Example(prompt="p", responses=("a", "b"), labels=(0.5, 0.5))])
+
+
+def test_a_training_row_with_one_response_is_an_error() -> None:
+    with pytest.raises(DataError, match="got an example with 1 responses"):
+        NgramModel().fit([Example(prompt="p", responses=("a",), labels=(1.0,))])
 
 
 def test_the_report_shows_the_surface_model_beside_the_lengths() -> None:

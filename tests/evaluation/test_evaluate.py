@@ -120,15 +120,36 @@ def test_no_data_is_an_error() -> None:
         evaluate(Known(TABLE), [])
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_an_example_that_is_no_pair_is_an_error(count: int) -> None:
-    odd = Example(prompt="p", responses=("a",) * count, labels=tuple(map(float, range(count))), location="d.jsonl:7")
-    with pytest.raises(DataError, match=rf"d.jsonl:7: evaluation takes pairs, got an example with {count} responses"):
+def test_an_example_with_one_response_is_an_error() -> None:
+    odd = Example(prompt="p", responses=("a",), labels=(1.0,), location="d.jsonl:7")
+    with pytest.raises(DataError, match=r"d.jsonl:7: evaluation takes pairs and rankings, got an example with 1"):
         evaluate(Known(TABLE), [EXAMPLES[0], odd, odd])
 
 
-def test_a_pair_without_a_preference_is_an_error() -> None:
-    with pytest.raises(DataError, match="both responses have the label 1; a pair needs a preferred one"):
+def test_a_ranking_counts_as_all_its_pairs_of_unequal_ranks() -> None:
+    class Length:
+        def score(self, prompts: Any, responses: Any, *, references: Any = None) -> Any:
+            assert len(responses) == 6, "each response is scored once"
+            return np.array([len(text) for text in responses], dtype=np.float32)
+
+    rankings = [  # by length: right, right, wrong of (1, 2) (1, 3) (2, 3); and one of two, since two share a place
+        Example(prompt="p", responses=("aaaa", "b", "cc"), labels=(-1.0, -2.0, -3.0), group="p"),
+        Example(prompt="q", responses=("aaa", "b", "cccc"), labels=(-1.0, -2.0, -2.0), group="q"),
+    ]
+    report = evaluate(Length(), rankings)
+    assert (report.pairs, report.prompts, report.accuracy.value) == (5, 2, pytest.approx(3 / 5))
+    assert report.baselines["longer wins"].value == pytest.approx(3 / 5)
+
+
+def test_ties_are_counted_and_no_figure_reads_them() -> None:
+    tie = Example(prompt="p", responses=("a", "bb"), labels=(0.5, 0.5))
+    with_tie, without = evaluate(Known(TABLE), [*EXAMPLES, tie]), evaluate(Known(TABLE), EXAMPLES)
+    assert with_tie.undecided == 1
+    assert with_tie.to_dict() | {"undecided": 0} == without.to_dict()
+
+
+def test_nothing_but_ties_is_an_error() -> None:
+    with pytest.raises(DataError, match="nothing to evaluate: all 1 examples are ties"):
         evaluate(Known(TABLE), [Example(prompt="p", responses=("a", "bb"), labels=(1.0, 1.0))])
 
 

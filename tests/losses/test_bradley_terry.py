@@ -92,11 +92,36 @@ def test_the_gradient_equals_finite_differences(options: LossOptions) -> None:
     assert torch.autograd.gradcheck(lambda r: bradley_terry(r, labels, margin, options), (rewards,))
 
 
-def test_equal_labels_give_no_gradient() -> None:
-    rewards = torch.tensor([[1.0, 3.0]], requires_grad=True)
-    bradley_terry(rewards, torch.tensor([[1.0, 1.0]]), torch.zeros(1), PLAIN).sum().backward()
+def test_a_soft_label_mixes_the_losses_of_both_preferences() -> None:
+    expected = 0.7 * softplus(-2.0) + 0.3 * softplus(2.0)
+    assert loss([[3.0, 1.0]], labels=[[0.7, 0.3]]) == pytest.approx([expected])
+    assert loss([[1.0, 3.0]], labels=[[0.3, 0.7]]) == pytest.approx([expected])
+
+
+def test_the_loss_of_a_soft_label_is_least_where_the_model_says_its_probability() -> None:
+    rewards = torch.tensor([[math.log(0.7 / 0.3), 0.0]], requires_grad=True)
+    bradley_terry(rewards, torch.tensor([[0.7, 0.3]]), torch.zeros(1), PLAIN).sum().backward()
     assert rewards.grad is not None
-    assert rewards.grad.tolist() == [[0.0, 0.0]]
+    torch.testing.assert_close(rewards.grad, torch.zeros(1, 2))
+
+
+def test_a_soft_label_asks_for_the_margin_on_either_side() -> None:
+    expected = 0.7 * softplus(-1.5) + 0.3 * softplus(2.5)
+    assert loss([[3.0, 1.0]], labels=[[0.7, 0.3]], margin=[0.5]) == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("labels", [[0.5, 0.5], [1.0, 1.0], [-3.0, -3.0]])
+def test_equal_labels_are_a_tie_that_pulls_the_rewards_together(labels: list[float]) -> None:
+    rewards = torch.tensor([[1.0, 3.0]], requires_grad=True)
+    values = bradley_terry(rewards, torch.tensor([labels]), torch.zeros(1), PLAIN)
+    assert values.tolist() == pytest.approx([0.5 * softplus(-2.0) + 0.5 * softplus(2.0)])
+    values.sum().backward()
+    assert rewards.grad is not None
+    assert rewards.grad[0, 0] < 0 < rewards.grad[0, 1]
+
+
+def test_a_label_that_is_sure_costs_nothing_for_the_impossible_outcome() -> None:
+    assert loss([[1e300, -1e300]]) == [0.0]
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (1,), (), (3, 2)])

@@ -8,7 +8,8 @@ import torch
 from plaudit.errors import ConfigError
 from plaudit.losses import OBJECTIVES, LossOptions, rows_of
 
-RESPONSES = {"pairs": 2, "ratings": 1}
+RESPONSES = {"pairs": 2, "ratings": 1, "rankings": 4}
+ORDERS = torch.tensor([[1.0, 0.0, -1.0, -2.0], [0.0, 1.0, 3.0, 2.0]] * 3)
 OPTIONS = [LossOptions(), LossOptions(center_rewards=0.01), LossOptions(label_smoothing=0.1)]
 
 
@@ -22,7 +23,7 @@ def test_an_objective_gives_one_finite_float32_value_per_example(
     torch.manual_seed(0)
     k = RESPONSES[rows_of(OBJECTIVES.get(name))]
     rewards = (torch.randn(count, k) * scale).requires_grad_()
-    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]] * 3)[:count, :k]
+    labels = ORDERS[:count, :k]
     values = OBJECTIVES.get(name)(rewards, labels, torch.randn(count), options)
     assert values.shape == (count,)
     assert values.dtype == torch.float32
@@ -39,7 +40,7 @@ def test_an_example_does_not_see_the_others(name: str) -> None:
     loss = OBJECTIVES.get(name)
     k = RESPONSES[rows_of(loss)]
     rewards, margin = torch.randn(5, k), torch.rand(5)
-    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]] * 3)[:5, :k]
+    labels = ORDERS[:5, :k]
     together = loss(rewards, labels, margin, LossOptions())
     alone = [loss(rewards[i : i + 1], labels[i : i + 1], margin[i : i + 1], LossOptions()) for i in range(5)]
     torch.testing.assert_close(together, torch.cat(alone))
@@ -50,7 +51,7 @@ def test_the_order_of_the_responses_does_not_matter(name: str) -> None:
     torch.manual_seed(0)
     loss = OBJECTIVES.get(name)
     k = RESPONSES[rows_of(loss)]
-    rewards, labels, margin = torch.randn(4, k), torch.tensor([[1.0, 0.0][:k]] * 4), torch.rand(4)
+    rewards, labels, margin = torch.randn(4, k), ORDERS[:1, :k].expand(4, k), torch.rand(4)
     torch.testing.assert_close(
         loss(rewards, labels, margin, LossOptions()), loss(rewards.flip(1), labels.flip(1), margin, LossOptions())
     )

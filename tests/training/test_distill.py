@@ -277,6 +277,11 @@ def test_functions_to_data_to_a_model(base: str, tmp_path: Path) -> None:
     assert network.config.num_labels == 1
 
 
+def test_a_text_that_a_function_cannot_score_is_named_among_all(base: str) -> None:
+    with pytest.raises(RewardError, match="reward 'counting': item 45: cannot"):
+        RewardModelTrainer(base, [Counting(fails_at=TEXTS[45])]).generate_training_data(TEXTS, batch_size=7)
+
+
 def test_a_pipeline_streams_an_iterator_once(base: str, tmp_path: Path) -> None:
     trainer = RewardModelTrainer(base, ["length"], [1.0])
     folder = trainer.create_scalable_pipeline(

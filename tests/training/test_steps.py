@@ -12,10 +12,11 @@ import pytest
 import torch
 import transformers
 from datasets import Dataset, IterableDataset
+from few_steps import losses_of, trainer_of
 from gradients import KeepGradients
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from plaudit import RewardConfig, RewardTrainer
 from plaudit.engine.batcher import Batcher
@@ -189,30 +190,14 @@ def rows(count: int) -> dict[str, list[str]]:
     return {"prompt": prompts, **sides}
 
 
-def trainer_of(model: Any, folder: Path, data: Any, *callbacks: TrainerCallback, **options: Any) -> RewardTrainer:
-    values: dict[str, Any] = {
-        "per_device_train_batch_size": 4,
-        "max_steps": 3,
-        "logging_steps": 1,
-        "learning_rate": 0.01,
-        "optim": "sgd",
-        "max_grad_norm": 0.0,
-        "bf16": False,
-        "use_cpu": True,
-        "save_strategy": "no",
-        "disable_tqdm": True,
-        "gradient_checkpointing": False,
-        "max_length": 256,
-    }
-    others = {
-        name: options.pop(name) for name in ("peft_config", "data_collator", "processing_class") if name in options
-    }
-    args = RewardConfig(str(folder), **(values | options))
-    return RewardTrainer(model, args, train_dataset=data, callbacks=list(callbacks), **others)
-
-
-def losses_of(trainer: RewardTrainer) -> list[float]:
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+def step_sizes(trainer: RewardTrainer) -> list[int]:
+    """Tokens of each step that is trained from now on."""
+    sizes: list[int] = []
+    step = trainer._step
+    trainer._step = lambda model, inputs: (  # type: ignore[method-assign]
+        sizes.append(sum(f["tokens"] for f in inputs["features"])) or step(model, inputs)
+    )
+    return sizes
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["whole", "lora"])
@@ -261,15 +246,10 @@ def test_packed_and_padded_steps_have_the_same_losses_and_gradients(
 
 
 def test_steps_of_tokens_train(models: dict[str, str], tmp_path: Path) -> None:
-    sizes: list[int] = []
     trainer = trainer_of(
         models["qwen3"], tmp_path, Dataset.from_dict(rows(24)), tokens_per_step=600, num_train_epochs=2, max_steps=-1
     )
-    tokens = sum(trainer.train_dataset["tokens"])
-    step = trainer._step
-    trainer._step = lambda model, inputs: (  # type: ignore[method-assign]
-        sizes.append(sum(f["tokens"] for f in inputs["features"])) or step(model, inputs)
-    )
+    tokens, sizes = sum(trainer.train_dataset["tokens"]), step_sizes(trainer)
     trainer.train()
     assert len(sizes) == trainer.state.global_step == 2 * (tokens // 600)
     assert sum(sizes) == 2 * tokens
@@ -281,11 +261,7 @@ def test_steps_of_tokens_train_from_a_stream(models: dict[str, str], tmp_path: P
     columns = rows(24)
     stream = IterableDataset.from_generator(lambda: ({k: v[i] for k, v in columns.items()} for i in range(24)))
     trainer = trainer_of(models["qwen3"], tmp_path, stream, tokens_per_step=600, max_steps=4)
-    sizes: list[int] = []
-    step = trainer._step
-    trainer._step = lambda model, inputs: (  # type: ignore[method-assign]
-        sizes.append(sum(f["tokens"] for f in inputs["features"])) or step(model, inputs)
-    )
+    sizes = step_sizes(trainer)
     trainer.train()
     assert trainer.state.global_step == len(sizes) == 4
     assert max(sizes) <= 600

@@ -69,9 +69,15 @@ Split = Annotated[
     str | None, option("--split", panel=DATA, metavar="NAME", help="Split and slice: train, train[:5%], test.")
 ]
 PromptColumn = Annotated[str | None, _column("prompt", "Column with the prompt ('': there is none).")]
+SystemColumn = Annotated[str | None, _column("system", "Column with the system message ('': there is none).")]
 ChosenColumn = Annotated[str | None, _column("chosen", "Column with the preferred response.")]
 RejectedColumn = Annotated[str | None, _column("rejected", "Column with the other response.")]
 ScoreColumn = Annotated[str | None, _column("score", "The rating of a response (--objective regression).")]
+SoftLabelColumn = Annotated[
+    str | None, _column("soft-label", "Column with the probability that chosen is preferred (0.5: a tie).")
+]
+ResponsesColumn = Annotated[str | None, _column("responses", "A list of responses (--objective plackett_luce).")]
+RanksColumn = Annotated[str | None, _column("ranks", "Their ranks, 1 is best (--objective plackett_luce).")]
 MarginColumn = Annotated[str | None, _column("margin", "Column with the margin, in units of reward.")]
 WeightColumn = Annotated[str | None, _column("weight", "Column with the weight of a pair.")]
 SourceColumn = Annotated[str | None, _column("source", "Column that says where a row comes from.")]

@@ -25,6 +25,7 @@ EPILOG = (
     "plaudit train --data pairs.jsonl --output my-rm\n"
     "plaudit train --data pairs.jsonl --output my-rm --preset cpu-only --dry-run\n"
     "plaudit train --data ratings.jsonl --objective regression --output my-rm\n"
+    "plaudit train --data rankings.jsonl --objective plackett_luce --output my-rm\n"
     "plaudit train --config run.yaml --set training.weight_decay=0.1 --seed 1\n\n"
     "A flag wins over --set, --set over the configuration file, the file over a preset. Options may be written with "
     "underscores, and many by the names that other trainers give them: see --help-aliases."
@@ -40,11 +41,15 @@ def train(
     test_fraction: t.TestFraction = None,
     split_seed: t.SplitSeed = None,
     prompt_column: o.PromptColumn = None,
+    system_column: o.SystemColumn = None,
     chosen_column: o.ChosenColumn = None,
     rejected_column: o.RejectedColumn = None,
+    soft_label_column: o.SoftLabelColumn = None,
     margin_column: o.MarginColumn = None,
     response_column: o.ResponseColumn = None,
     score_column: o.ScoreColumn = None,
+    responses_column: o.ResponsesColumn = None,
+    ranks_column: o.RanksColumn = None,
     weight_column: o.WeightColumn = None,
     source_column: o.SourceColumn = None,
     group_by: o.GroupBy = None,
@@ -75,6 +80,7 @@ def train(
     merge: t.Merge = False,
     quantization: t.Quantization = None,
     objective: t.ObjectiveName = None,
+    tie_rate: t.TieRate = None,
     learning_rate: t.LearningRate = None,
     head_learning_rate: t.HeadLearningRate = None,
     learning_rate_end: t.LearningRateEnd = None,
@@ -122,7 +128,7 @@ def train(
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
-    """Train a reward model on preference pairs (or ratings); evaluate, save and verify it."""
+    """Train a reward model on preference pairs (ratings, rankings); evaluate, save and verify it."""
     if list_presets or help_aliases:
         _show_presets(as_json) if list_presets else _show_aliases(alias_table(ctx.command), as_json)
         return

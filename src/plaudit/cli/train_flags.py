@@ -32,12 +32,13 @@ KEYS = {
     "private": "hub_private",
 }
 SAME_NAME = {
-    "data": "split_seed prompt_column chosen_column rejected_column margin_column response_column score_column "
-    "weight_column source_column group_by max_samples streaming on_bad_row",
+    "data": "split_seed prompt_column system_column chosen_column rejected_column soft_label_column margin_column "
+    "response_column score_column responses_column ranks_column weight_column source_column group_by max_samples "
+    "streaming on_bad_row",
     "model": "max_length truncation layout chat_template dtype attn_implementation revision trust_remote_code "
     "fresh_head device device_fallback device_map quantization",
-    "training": "objective learning_rate head_learning_rate learning_rate_end warmup_ratio warmup_steps weight_decay "
-    "max_steps total_batch_size tokens_per_step batching mixed_precision gradient_checkpointing dropout "
+    "training": "objective tie_rate learning_rate head_learning_rate learning_rate_end warmup_ratio warmup_steps "
+    "weight_decay max_steps total_batch_size tokens_per_step batching mixed_precision gradient_checkpointing dropout "
     "disable_dropout freeze dataset_num_proc eval_strategy eval_steps early_stopping_patience "
     "early_stopping_threshold save_steps report_to",
 }

@@ -68,7 +68,17 @@ Quantization = Annotated[
 
 ObjectiveName = Annotated[
     str | None,
-    option("--objective", panel=TRAINING, metavar="NAME", help="bradley_terry: pairs (default); regression: ratings."),
+    option(
+        "--objective",
+        panel=TRAINING,
+        metavar="NAME",
+        help="Pairs: bradley_terry (default), davidson or rao_kupper (both know ties); ratings: regression; "
+        "rankings: plackett_luce.",
+    ),
+]
+TieRate = Annotated[
+    float | None,
+    option("--tie-rate", panel=TRAINING, metavar="P", help="How often equally good responses tie (0.3)."),
 ]
 LearningRate = Annotated[float | None, option("--learning-rate", panel=TRAINING, metavar="X", help="Peak rate.")]
 HeadLearningRate = Annotated[

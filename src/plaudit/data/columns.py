@@ -20,6 +20,9 @@ CONVENTIONS: dict[str, tuple[str, ...]] = {
     "rejected": ("rejected", "rejected_response", "dispreferred"),
     "response": ("response", "completion", "answer", "output", "text"),
     "score": ("score", "rating", "reward", "label"),
+    "responses": ("responses", "completions", "candidates"),
+    "ranks": ("ranks", "ranking"),
+    "soft_label": ("soft_label",),
     "margin": ("margin",),
     "weight": ("weight",),
     "source": ("source",),
@@ -51,10 +54,15 @@ class Columns:
         group_by: the split key of the row; None: its normalised prompt. Has no convention.
         tools: tool schemas.
         chat_template_kwargs: further arguments of the chat template.
-        system: system message, put before the prompt.
-        kind: what a row is: a preference pair (``chosen``, ``rejected``), or a rating (``response``, ``score``).
+        system: system message, put before the prompt. Found by convention in pairs only: beside ratings and rankings a
+            column of that name often says which system answered.
+        soft_label: probability, in [0, 1], that ``chosen`` is the preferred one; 0.5 is a tie.
+        kind: what a row is: a preference pair (``chosen``, ``rejected``), a rating (``response``, ``score``) or a
+            ranking (``responses``, ``ranks``).
         response: of a rating: the response.
         score: of a rating: the number that says how good it is.
+        responses: of a ranking: the list of K >= 2 responses.
+        ranks: of a ranking: their K ranks, 1 is best, equal ones share a place.
     """
 
     prompt: str | None = None
@@ -67,9 +75,12 @@ class Columns:
     tools: str | None = None
     chat_template_kwargs: str | None = None
     system: str | None = None
-    kind: Literal["pairs", "ratings"] = "pairs"
+    kind: Literal["pairs", "ratings", "rankings"] = "pairs"
     response: str | None = None
     score: str | None = None
+    soft_label: str | None = None
+    responses: str | None = None
+    ranks: str | None = None
 
     def find(self, field: str, row: Mapping[str, Any]) -> str | None:
         """The column of ``row`` that holds ``field``, or None where nothing is mapped and no convention fits.
@@ -98,7 +109,7 @@ class Columns:
             wanted = ", ".join(CONVENTIONS[field])
             raise RowError(
                 f"no column for {field}: looked for {wanted}; {list_columns(row)}. "
-                f'Name it with --{field}-column NAME (in Python: Columns({field}="NAME"))'
+                f'Name it with --{field.replace("_", "-")}-column NAME (in Python: Columns({field}="NAME"))'
             )
         return name
 

@@ -16,7 +16,7 @@ from plaudit.data.messages import kind
 from plaudit.data.rows import pair_group, to_example
 from plaudit.data.source import Item
 from plaudit.errors import RowError
-from plaudit.types import Example, PreferencePair, Rating, Response
+from plaudit.types import Example, PreferencePair, Ranking, Rating, Response
 
 __all__ = ["DataReport", "Examiner", "OnBadRow"]
 
@@ -124,16 +124,23 @@ class Examiner:
 def _convert(item: object, columns: Columns, location: str) -> Example:
     if isinstance(item, RowError):
         raise item
-    if isinstance(item, (PreferencePair, Rating)):
+    if isinstance(item, (PreferencePair, Rating, Ranking)):
         item = item.example(group="")
     if not isinstance(item, Example):
         if not isinstance(item, Mapping):
             raise RowError(
-                f"the row is {kind(item)}; expected an object, a PreferencePair, a Rating or an Example", location
+                f"the row is {kind(item)}; expected an object, a PreferencePair, Rating, Ranking or Example", location
             )
         return to_example(item, columns, location)
     if columns.kind == "ratings" and len(item.labels) != 1:
         raise RowError(f"the row has {len(item.labels)} responses; expected a rating, which has one", location)
+    if columns.kind == "rankings" and len(item.labels) < 2:
+        raise RowError("the row has 1 response; expected a ranking, which has two or more", location)
+    if len(item.responses) != len(item.labels):
+        raise RowError(
+            f"the row has {len(item.responses)} responses and {len(item.labels)} labels; expected equally many",
+            location,
+        )
     for text in (item.prompt or "", *item.responses):
         turns = isinstance(text, Sequence) and all(isinstance(turn, Mapping) for turn in text)
         if not isinstance(text, str) and not turns:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from plaudit.data.columns import Columns, list_columns
 from plaudit.data.messages import drop_nulls, kind, text_or_messages
 from plaudit.errors import RowError
-from plaudit.types import Example, PreferencePair, Prompt, Rating, Response, prompt_group
+from plaudit.types import Example, PreferencePair, Prompt, Ranking, Rating, Response, prompt_group
 
 __all__ = ["pair_group", "split_shared_text", "to_example"]
 
@@ -32,7 +32,7 @@ HH_MARKER = "\n\nAssistant:"
 
 
 def to_example(row: Mapping[str, Any], columns: Columns = Columns(), location: str | None = None) -> Example:  # noqa: B008
-    """The row as an `Example`: a pair with K = 2 and labels (1, 0), or a rating with K = 1, as ``columns.kind`` says.
+    """The row as an `Example`: a pair (K = 2), a rating (K = 1) or a ranking (K >= 2), as ``columns.kind`` says.
 
     Args:
         row: column -> value, as any reader gives it.
@@ -50,6 +50,8 @@ def to_example(row: Mapping[str, Any], columns: Columns = Columns(), location: s
         names = columns.find_tokenised(row)
         if columns.kind == "ratings":
             return _rating(row, columns, location)
+        if columns.kind == "rankings":
+            return _ranking(row, columns, location)
         return _texts(row, columns, location) if names is None else _tokens(row, columns, names, location)
     except RowError as error:
         if error.location is not None or location is None:
@@ -85,6 +87,7 @@ def _texts(row: Mapping[str, Any], columns: Columns, location: str | None) -> Ex
         margin=_number(row, columns, "margin"),
         weight=_weight(row, columns),
         source=_source(row, columns),
+        soft_label=_soft_label(row, columns),
         tools=_json_column(row, columns, "tools", list),
         template_kwargs=_json_column(row, columns, "chat_template_kwargs", dict),
     )
@@ -123,6 +126,58 @@ def _rating(row: Mapping[str, Any], columns: Columns, location: str | None) -> E
         template_kwargs=_json_column(row, columns, "chat_template_kwargs", dict),
     )
     return rating.example(group=_group(row, columns) or pair_group(prompt, (response,)), location=location)
+
+
+def _ranking(row: Mapping[str, Any], columns: Columns, location: str | None) -> Example:
+    name, ranks_name = columns.find_required("responses", row), columns.find_required("ranks", row)
+    values, ranks = (_list(row[column], column) for column in (name, ranks_name))
+    if len(values) < 2 or len(ranks) != len(values):
+        raise RowError(
+            f"{name} has {len(values)} responses and {ranks_name} {len(ranks)} ranks; expected equally many, at least 2"
+        )
+    responses = [text_or_messages(value, f"{name}[{index}]") for index, value in enumerate(values)]
+    numbers = [_finite(rank, f"{ranks_name}[{index}]") for index, rank in enumerate(ranks)]
+    conversations = {isinstance(response, list) for response in responses}
+    if len(conversations) > 1:
+        raise RowError(f"{name} mixes texts and conversations; all have to be of one kind")
+    prompt = _prompt(row, columns, conversations=True in conversations)
+    if True in conversations:
+        prompt, responses = _ranked_turns(prompt, responses, name)  # type: ignore[arg-type]
+    ranking = Ranking(
+        _with_system(prompt, row, columns),
+        responses,
+        numbers,
+        weight=_weight(row, columns),
+        source=_source(row, columns),
+        tools=_json_column(row, columns, "tools", list),
+        template_kwargs=_json_column(row, columns, "chat_template_kwargs", dict),
+    )
+    return ranking.example(group=_group(row, columns) or pair_group(prompt, responses), location=location)
+
+
+def _ranked_turns(prompt: str | Turns | None, responses: list[Turns], name: str) -> tuple[Turns, list[Any]]:
+    """Prompt and responses of conversations that may repeat the prompt."""
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if turns is None:
+        turns = responses[0][: _after_last_user_turn(responses[0])]
+        if any(response[: len(turns)] != turns for response in responses):
+            raise RowError(f"the conversations in {name} do not share the turns before the reply; give a prompt column")
+    size = len(turns)
+    replies = [response[size:] if response[:size] == turns else response for response in responses]
+    for index, reply in enumerate(replies):
+        if not reply or reply[0]["role"] == "user":
+            raise RowError(f"{name}[{index}] holds no reply to the prompt; expected what the assistant says to it")
+    return turns, replies
+
+
+def _list(value: object, name: str) -> list[Any]:
+    """A list, itself or as JSON text."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    if not isinstance(value, (list, tuple)):
+        raise RowError(f"{name} is {kind(value)} ({value!r:.60}); expected a list")
+    return list(value)
 
 
 def _after_last_user_turn(turns: Turns) -> int:
@@ -251,6 +306,8 @@ def _after_last_space(text: str) -> int:
 
 
 def _with_system(prompt: str | Turns | None, row: Mapping[str, Any], columns: Columns) -> str | Turns | None:
+    if columns.system is None and columns.kind != "pairs":  # there it is often the name of the system that answered
+        return prompt
     name = columns.find("system", row)
     text = None if name is None else row[name]
     if columns.system and text is not None and not isinstance(text, str):
@@ -278,10 +335,11 @@ def _tokens(row: Mapping[str, Any], columns: Columns, names: tuple[str, str], lo
         shared = _shared(chosen, rejected)
         key = chosen[:shared] if shared > 1 else [*chosen, -1, *rejected]
         group = hashlib.sha256(" ".join(map(str, key)).encode()).hexdigest()[:16]
+    p = _soft_label(row, columns)
     return Example(
         prompt=None,
         responses=("", ""),
-        labels=(1.0, 0.0),
+        labels=(p, 1.0 - p),
         margin=_number(row, columns, "margin"),
         weight=_weight(row, columns),
         group=group,
@@ -317,8 +375,12 @@ def _number(row: Mapping[str, Any], columns: Columns, field: str) -> float | Non
     """A finite number, or None where there is no column or no value. CSV cells come as text."""
     name = columns.find(field, row)
     value = None if name is None else row[name]
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if name is None or value is None or (isinstance(value, str) and not value.strip()):
         return None
+    return _finite(value, name)
+
+
+def _finite(value: object, name: str) -> float:
     number = math.nan
     if isinstance(value, (Real, Decimal, str)) and not isinstance(value, bool):
         with contextlib.suppress(ValueError, OverflowError):
@@ -326,6 +388,14 @@ def _number(row: Mapping[str, Any], columns: Columns, field: str) -> float | Non
     if not math.isfinite(number):
         raise RowError(f"{name} is {value!r:.60}; expected a finite number")
     return number
+
+
+def _soft_label(row: Mapping[str, Any], columns: Columns) -> float:
+    """The probability that the chosen response is preferred; 1 where the row does not say."""
+    p = _number(row, columns, "soft_label")
+    if p is not None and not 0 <= p <= 1:
+        raise RowError(f"{columns.find('soft_label', row)} is {p:g}; expected a probability in [0, 1]")
+    return 1.0 if p is None else p
 
 
 def _weight(row: Mapping[str, Any], columns: Columns) -> float:

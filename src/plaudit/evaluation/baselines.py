@@ -18,7 +18,7 @@ from plaudit.types import Example, Prompt, Response
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["NgramModel", "Pairs", "preferred_first", "response_text"]
+__all__ = ["NgramModel", "Pairs", "decided_pairs", "preferred_first", "response_text"]
 
 MOST_PAIRS = 20_000
 FEATURES = 2**18
@@ -46,10 +46,12 @@ class NgramModel:
     weights_: npt.NDArray[np.float64]
 
     def fit(self, train: Pairs, *, seed: int = 0) -> NgramModel:
-        """Learns from preference pairs; from 20,000 of them, drawn with ``seed``, where there are more.
+        """Learns from preference pairs and rankings; from 20,000 examples, drawn with ``seed``, where there are more.
+
+        A ranking counts as all its pairs; pairs with equal labels say nothing here.
 
         Raises:
-            DataError: no pairs, or an example that is no pair with a preference.
+            DataError: nothing with a preference, or an example with one response.
         """
         from scipy.sparse import vstack
         from sklearn.linear_model import LogisticRegression
@@ -59,7 +61,10 @@ class NgramModel:
         indices = np.arange(len(train))
         if len(train) > MOST_PAIRS:
             indices = np.sort(np.random.default_rng(seed).choice(len(train), MOST_PAIRS, replace=False))
-        sides = [preferred_first(train[int(index)]) for index in indices]
+        examples = [train[int(index)] for index in indices]
+        sides = [(e.responses[best], e.responses[worst]) for e in examples for best, worst in decided_pairs(e)]
+        if not sides:
+            raise DataError("the n-gram model has nothing to learn from: no example prefers one response to another")
         gaps = _features([best for best, _ in sides]) - _features([worst for _, worst in sides])
         labels = np.repeat([1, -1], len(sides))  # each pair in both directions: no side is special, no intercept
         model = LogisticRegression(C=STRENGTH / 2, fit_intercept=False, max_iter=1000)
@@ -76,6 +81,20 @@ class NgramModel:
         """(N,) rewards w · f of the responses; prompts and references are not read."""
         rewards: npt.NDArray[np.float32] = (_features(responses) @ self.weights_).astype(np.float32)
         return rewards
+
+
+def decided_pairs(example: Example) -> list[tuple[int, int]]:
+    """(preferred, other) for all pairs of responses with unequal labels; empty for a tie.
+
+    Raises:
+        DataError: the example has one response.
+    """
+    count = len(example.responses)
+    if count < 2 or len(example.labels) != count:
+        where = f"{example.location}: " if example.location else ""
+        raise DataError(f"{where}evaluation takes pairs and rankings, got an example with {count} responses")
+    labels = example.labels
+    return [(i, j) for i in range(count) for j in range(count) if labels[i] > labels[j]]
 
 
 def preferred_first(example: Example) -> tuple[Response, Response]:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from plaudit.data.rows import pair_group
 from plaudit.errors import ConfigError, DataError, ItemError, RowError, ScoreError
-from plaudit.evaluation.baselines import NgramModel, Pairs, preferred_first
+from plaudit.evaluation.baselines import NgramModel, Pairs, decided_pairs
 from plaudit.formatting import RenderItem
 from plaudit.metrics import Interval, bootstrap_accuracy, pair_accuracy
 from plaudit.models.reward_model import RewardModel
 from plaudit.types import Example, Response, Scorer
 
-__all__ = ["EvaluationReport", "evaluate"]
+__all__ = ["EvaluationReport", "evaluate", "example_scores"]
 
 
 FEW_GROUPS = 10
@@ -27,7 +27,7 @@ FEW_GROUPS = 10
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Figures on M preference pairs.
+    """Figures on M preference pairs. A ranking counts as all its pairs of responses with unequal ranks.
 
     Attributes:
         pairs, prompts: how many pairs, of how many prompts (the unit of the bootstrap).
@@ -40,6 +40,7 @@ class EvaluationReport:
         baselines: accuracy of ``longer wins`` and ``shorter wins`` (characters) on the same pairs, and of the
             ``n-gram model`` where training pairs were given.
         by_source: accuracy for each value of ``source``, where the data has it.
+        undecided: examples whose labels are all equal (ties): no figure counts them.
     """
 
     pairs: int
@@ -52,6 +53,7 @@ class EvaluationReport:
     reward_std: float
     baselines: dict[str, Interval]
     by_source: dict[str, Interval] = field(default_factory=dict)
+    undecided: int = 0
 
     @property
     def caution(self) -> str | None:
@@ -72,18 +74,18 @@ def evaluate(
     overlong: str = "error",
     progress: Callable[[int], None] | None = None,
 ) -> EvaluationReport:
-    """Scores both sides of every pair and sums up.
+    """Scores the responses of every example and sums up over the pairs of them that the labels order.
 
     Args:
         scorer: any scorer.
-        data: examples with two responses each.
+        data: pairs and rankings.
         train: the pairs that the scorer was trained on: an `NgramModel` of them joins the baselines. Pairs that came
             tokenised have no words to read, so there is no such baseline then.
         overlong: for a learned model: what happens to a response too long by itself, ``error`` or ``cut``.
-        progress: called with the number of pairs scored since the last call.
+        progress: called with the number of examples scored since the last call.
 
     Raises:
-        DataError: no pairs, or an example that is no pair with a preference.
+        DataError: no pairs, or an example with one response.
         ScoreError: scores that are not N finite numbers.
     """
     if overlong != "error" and not isinstance(scorer, RewardModel):
@@ -96,34 +98,70 @@ def evaluate(
     rivals: dict[str, list[float]] = defaultdict(list)
     groups: list[str] = []
     sources: list[str | None] = []
+    undecided = done = texts = 0
     for chunk in _chunks(data, 2048):
-        for name, margins in _baseline_margins([preferred_first(example) for example in chunk], ngram).items():
-            rivals[name].extend(margins)
-        items = [item for example in chunk for item in RenderItem.of(example)]
-        if isinstance(scorer, RewardModel):
-            try:
-                scores = scorer.score_items(items, overlong=overlong)
-            except ItemError as error:
-                pair = (error.index or 0) // 2
-                raise RowError(error.problem, chunk[pair].location or f"pair {len(chosen) + pair + 1}") from error
-        else:
-            scores = scorer.score([item.prompt for item in items], [item.response for item in items])
-        pairs = checked_scores(scores, len(items), start=2 * len(chosen)).reshape(-1, 2)
-        for example, (first, second) in zip(chunk, pairs, strict=True):
-            swapped = example.labels[1] > example.labels[0]
-            chosen.append(second if swapped else first)
-            rejected.append(first if swapped else second)
-            groups.append(example.group or pair_group(example.prompt, example.responses))
-            sources.append(example.source)
+        pairs = [(example, decided_pairs(example)) for example in chunk]
+        decided = [(example, places) for example, places in pairs if places]
+        undecided += len(chunk) - len(decided)
+        sides = [(e.responses[best], e.responses[worst]) for e, places in decided for best, worst in places]
+        if sides:
+            for name, margins in _baseline_margins(sides, ngram).items():
+                rivals[name].extend(margins)
+        scores = example_scores(scorer, [example for example, _ in decided], overlong=overlong, done=done, texts=texts)
+        for (example, places), own in zip(decided, scores, strict=True):
+            for best, worst in places:
+                chosen.append(own[best])
+                rejected.append(own[worst])
+                groups.append(example.group or pair_group(example.prompt, example.responses))
+                sources.append(example.source)
+        done += len(chunk)
+        texts += sum(map(len, scores))
         if progress is not None:
             progress(len(chunk))
     if not chosen:
-        raise DataError("there is nothing to evaluate: the data has no pairs")
-    return _summarise(np.array(chosen), np.array(rejected), rivals, groups, sources)
+        ties = f": all {undecided:,} examples are ties" if undecided else ": the data has no pairs"
+        raise DataError(f"there is nothing to evaluate{ties}")
+    return _summarise(np.array(chosen), np.array(rejected), rivals, groups, sources, undecided)
+
+
+def example_scores(
+    scorer: Scorer, examples: list[Example], *, overlong: str = "error", done: int = 0, texts: int = 0
+) -> list[npt.NDArray[np.float64]]:
+    """For each example the scores of its responses (K,).
+
+    Args:
+        scorer: any scorer.
+        examples: with any number of responses.
+        overlong: for a learned model.
+        done, texts: examples and texts that came before, for error messages.
+
+    Raises:
+        RowError: a learned model cannot take a text; names its row.
+        ScoreError: scores that are not N finite numbers.
+    """
+    if not examples:
+        return []
+    items = [item for example in examples for item in RenderItem.of(example)]
+    ends = np.cumsum([len(example.responses) for example in examples])
+    if isinstance(scorer, RewardModel):
+        try:
+            scores = scorer.score_items(items, overlong=overlong)
+        except ItemError as error:
+            place = int(np.searchsorted(ends, error.index or 0, side="right"))
+            where = examples[place].location or f"example {done + place + 1}"
+            raise RowError(error.problem, where) from error
+    else:
+        scores = scorer.score([item.prompt for item in items], [item.response for item in items])
+    return np.split(checked_scores(scores, len(items), start=texts), ends[:-1])
 
 
 def _summarise(
-    chosen: Any, rejected: Any, rivals: dict[str, list[float]], groups: list[str], sources: list[str | None]
+    chosen: Any,
+    rejected: Any,
+    rivals: dict[str, list[float]],
+    groups: list[str],
+    sources: list[str | None],
+    undecided: int,
 ) -> EvaluationReport:
     correct = pair_accuracy(chosen, rejected)
     rows: dict[str, list[int]] = defaultdict(list)
@@ -148,6 +186,7 @@ def _summarise(
             for source, index in sorted(rows.items())
             if len(rows) > 1
         },
+        undecided=undecided,
     )
 
 

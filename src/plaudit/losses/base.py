@@ -12,7 +12,8 @@ from plaudit.registry import Registry
 
 __all__ = ["OBJECTIVES", "LossOptions", "Objective", "Rows", "reads", "rows_of"]
 
-Rows = Literal["pairs", "ratings"]
+Rows = Literal["pairs", "ratings", "rankings"]
+"""What an example is: two responses with a preference, one with a number, or K >= 2 in an order."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class LossOptions:
     Attributes:
         center_rewards: weight of the centering term, >= 0 (Eisenstein et al. 2023, arXiv:2312.09244, eq. 2).
         label_smoothing: share of labels taken to be wrong, in [0, 0.5).
+        tie_rate: how often two equally good responses tie, in (0, 1), for the objectives that know ties.
         label_shift: of ratings: what is taken off them, where the model's head has no bias that could learn it.
         label_scale: of ratings: their standard deviation, > 0.
     """
 
     center_rewards: float = 0.0
     label_smoothing: float = 0.0
+    tie_rate: float = 0.3
     label_shift: float = 0.0
     label_scale: float = 1.0
 

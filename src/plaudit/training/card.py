@@ -20,7 +20,7 @@ base_model: {{ hub_base }}
 # {{ name }}
 
 A reward model: it reads a prompt and a response and answers with one number, higher is better. Trained with plaudit
-{{ versions.plaudit }} from `{{ base_model }}` on {{ "{:,}".format(data.train_pairs) }} {{ "rated texts" if data.kind == "ratings" else "preference pairs" }}
+{{ versions.plaudit }} from `{{ base_model }}` on {{ "{:,}".format(data.train_pairs) }} {{ {"ratings": "rated texts", "rankings": "rankings"}.get(data.kind, "preference pairs") }}
 ({{ data.source }}{% if data.split %}, {{ data.split }}{% endif %}; fingerprint `{{ data.fingerprint }}`).
 
 ## Use

@@ -9,9 +9,9 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from plaudit.data import Columns
 from plaudit.errors import ConfigError
@@ -23,7 +23,17 @@ from plaudit.training.reporters import check_reporters
 if TYPE_CHECKING:
     pass
 
-__all__ = ["DataConfig", "LoraSettings", "ModelConfig", "Section", "TrainConfig", "load_config", "make_config"]
+__all__ = [
+    "DataConfig",
+    "LoraSettings",
+    "ModelConfig",
+    "Section",
+    "SelectSettings",
+    "StageConfig",
+    "TrainConfig",
+    "load_config",
+    "make_config",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +59,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
 
 
+class SelectSettings(Section):
+    """Which pairs are learnt from, by margin: the data's own, or by how much a reference prefers the preferred side."""
+
+    reference: str | None = Field(None, description="reward model or rule whose margins count (default: the data's)")
+    clearest: float | None = Field(None, gt=0, le=1, description="keep this share, those with the largest margins")
+    subtlest: float | None = Field(None, gt=0, le=1, description="keep this share, those with the smallest margins")
+    min_margin: float | None = Field(None, description="keep pairs with at least this margin")
+    max_margin: float | None = Field(None, description="keep pairs with at most this margin")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SelectSettings:
+        ways = [self.clearest is not None, self.subtlest is not None]
+        ways.append(self.min_margin is not None or self.max_margin is not None)
+        if sum(ways) != 1:
+            raise ValueError("expected one of clearest, subtlest, and min_margin with or without max_margin")
+        if self.min_margin is not None and self.max_margin is not None and self.min_margin > self.max_margin:
+            raise ValueError(f"min_margin {self.min_margin:g} is above max_margin {self.max_margin:g}")
+        return self
+
+
 class DataConfig(Section):
     """Where the preferences come from and how they are split."""
 
@@ -65,11 +95,16 @@ class DataConfig(Section):
     rejected_column: str | None = Field(None, description="column with the other response")
     response_column: str | None = Field(None, description="column with the rated response (objective regression)")
     score_column: str | None = Field(None, description="column with its rating (objective regression)")
+    responses_column: str | None = Field(None, description="column with the ranked responses (objective plackett_luce)")
+    ranks_column: str | None = Field(None, description="column with their ranks, 1 is best (objective plackett_luce)")
+    system_column: str | None = Field(None, description="column with the system message (by itself: in pairs only)")
+    soft_label_column: str | None = Field(None, description="column with the probability that chosen is preferred")
     margin_column: str | None = Field(None, description="column with the margin")
     weight_column: str | None = Field(None, description="column with the weight of a pair")
     source_column: str | None = Field(None, description="column that says where a row comes from")
     group_by: str | None = Field(None, description="split by this column instead of the prompt")
     max_samples: int | None = Field(None, ge=1, description="use at most this many pairs, drawn at random")
+    select: SelectSettings | None = Field(None, description="learn from some pairs only, by margin")
     streaming: bool = Field(False, description="read while training (needs training.max_steps)")
     shuffle_buffer: int = Field(10_000, ge=1, description="rows that streaming shuffles among")
     on_bad_row: Literal["error", "skip"] = Field("error", description="a malformed row: stop, or count and go on")
@@ -88,6 +123,10 @@ class DataConfig(Section):
             group_by=self.group_by,
             response=self.response_column,
             score=self.score_column,
+            system=self.system_column,
+            soft_label=self.soft_label_column,
+            responses=self.responses_column,
+            ranks=self.ranks_column,
         )
 
 
@@ -137,6 +176,37 @@ class LoraSettings(Section):
         return value
 
 
+def _model_from_name(value: Any) -> Any:
+    return {"name": str(value)} if isinstance(value, (str, Path)) else value
+
+
+def _lora_from_switch(value: Any) -> Any:
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
+NamedModel = Annotated[ModelConfig, BeforeValidator(_model_from_name)]
+"""A field for a model, which may be given as its plain name."""
+
+SwitchedLora = Annotated[LoraSettings | None, BeforeValidator(_lora_from_switch)]
+"""A field for adapters, which may be given as true or false."""
+
+
+class StageConfig(Section):
+    """One stage of a curriculum: what differs from the run's own settings."""
+
+    name: str | None = Field(None, pattern=r"^[\w-]+$", description="for messages and folders (default: its number)")
+    data: dict[str, Any] = Field(default_factory=dict, description="fields of data; a plain string is the source")
+    select: SelectSettings | None = Field(None, description="as data.select")
+    epochs: float | None = Field(None, gt=0, description="as training.num_train_epochs")
+    learning_rate: float | None = Field(None, gt=0, description="as training.learning_rate")
+    training: dict[str, Any] = Field(default_factory=dict, description="further fields of training")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data_from_source(cls, value: Any) -> Any:
+        return {"source": str(value)} if isinstance(value, (str, Path)) else value
+
+
 class TrainConfig(Section):
     """A whole training run.
 
@@ -147,9 +217,12 @@ class TrainConfig(Section):
     """
 
     data: DataConfig
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    lora: LoraSettings | None = None
+    model: NamedModel = Field(default_factory=ModelConfig)
+    lora: SwitchedLora = None
     training: dict[str, Any] = Field(default_factory=dict)
+    stages: list[StageConfig] | None = Field(
+        None, min_length=1, description="train in stages, each on from the one before with its data, epochs and rates"
+    )
     output: Path = Field(description="folder for the trained reward model")
     overwrite: bool = False
     resume: bool = False
@@ -164,16 +237,6 @@ class TrainConfig(Section):
     @classmethod
     def _data_from_source(cls, value: Any) -> Any:
         return {"source": str(value)} if isinstance(value, (str, Path)) else value
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_from_name(cls, value: Any) -> Any:
-        return {"name": str(value)} if isinstance(value, (str, Path)) else value
-
-    @field_validator("lora", mode="before")
-    @classmethod
-    def _lora_from_switch(cls, value: Any) -> Any:
-        return ({} if value else None) if isinstance(value, bool) else value
 
     @field_validator("training", mode="before")
     @classmethod
@@ -214,8 +277,12 @@ class TrainConfig(Section):
             and self.data.eval_split == self.data.split
         ):
             raise ValueError("data.eval_source is the training data itself; give other data, or set eval_fraction to 0")
+        if self.data.select is not None and self.data.streaming:
+            raise ValueError("data.select compares all pairs, which a stream hides; leave streaming out")
         _check_lora(self)
         _check_evaluation(self)
+        if self.stages:
+            _check_stages(self, self.stages)
         return self
 
 
@@ -258,6 +325,17 @@ def _check_lora(config: TrainConfig) -> None:
         )
     if config.training.get("freeze") is not None:
         raise ValueError("training.freeze: with lora everything but the adapters and the head is frozen; leave it out")
+
+
+def _check_stages(config: TrainConfig, stages: list[StageConfig]) -> None:
+    names = [stage.name for stage in stages if stage.name]
+    if len(set(names)) < len(names):
+        raise ValueError(f"stages: names must differ, got {', '.join(names)}")
+    if config.lora is not None and config.lora.merge:
+        raise ValueError("lora.merge: a later stage trains the adapter on; leave it out and merge the finished model")
+    for number, stage in enumerate(stages, start=1):
+        if "select" in stage.data or "num_train_epochs" in stage.training or "learning_rate" in stage.training:
+            raise ValueError(f"stages[{number}]: give select, epochs and learning_rate beside data and training")
 
 
 def _check_evaluation(config: TrainConfig) -> None:

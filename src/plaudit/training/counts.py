@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 from plaudit.losses import Rows
-from plaudit.metrics import Counts, PairCounts, RatingCounts
+from plaudit.metrics import Counts, PairCounts, RankingCounts, RatingCounts
 
 __all__ = ["RunningCounts"]
 
-KINDS: dict[Rows, type[Counts]] = {"pairs": PairCounts, "ratings": RatingCounts}
+KINDS: dict[Rows, type[Counts]] = {"pairs": PairCounts, "ratings": RatingCounts, "rankings": RankingCounts}
 
 
 class RunningCounts:
     """`Counts` as tensors on the device: no synchronisation until someone asks.
 
     Args:
-        rows: what the examples are: pairs (K >= 2: the best response against the worst) or ratings (K = 1).
+        rows: what the examples are: pairs, rankings (the best response against the worst, and all pairs) or ratings.
     """
 
     def __init__(self, rows: Rows = "pairs") -> None:
@@ -43,7 +43,7 @@ class RunningCounts:
             "loss": (losses * counted).sum(),
             "tokens": (lengths * counted[:, None]).sum(),
         }
-        sums = _of_pairs if self.kind is PairCounts else _of_ratings
+        sums = {PairCounts: _of_pairs, RankingCounts: _of_rankings, RatingCounts: _of_ratings}[self.kind]
         new |= sums(rewards, labels, counted, lengths)
         minima, added = self.kind.names("min"), set(self.kind.names("sum"))
         for name, value in new.items():
@@ -79,10 +79,12 @@ def _extremes(name: str, rewards: torch.Tensor, counted: torch.Tensor) -> Sums:
 
 def _of_pairs(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor, lengths: torch.Tensor) -> Sums:
     best, worst = labels.argmax(dim=1, keepdim=True), labels.argmin(dim=1, keepdim=True)
+    counted = counted * (labels.amax(dim=1) > labels.amin(dim=1))
     chosen, rejected = rewards.gather(1, best)[:, 0], rewards.gather(1, worst)[:, 0]
     length_gap = (lengths.gather(1, best) - lengths.gather(1, worst))[:, 0] * counted
     gap = (chosen - rejected) * counted
     sums = {
+        "decided": counted.sum(),
         "correct": ((chosen > rejected) * counted).sum(),
         "ties": ((chosen == rejected) * counted).sum(),
         "reward_gap_squares": gap.square().sum(),
@@ -97,6 +99,18 @@ def _of_pairs(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor
         sums |= {f"{side}_sum": (scores * counted).sum(), f"{side}_squares": (scores.square() * counted).sum()}
         sums |= _extremes(side, scores, counted)
     return sums
+
+
+def _of_rankings(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor, lengths: torch.Tensor) -> Sums:
+    better = (labels[:, :, None] > labels[:, None, :]) * counted[:, None, None]
+    best = labels == labels.amax(dim=1, keepdim=True)
+    decided = counted * (labels.amax(dim=1) > labels.amin(dim=1))
+    first = rewards.masked_fill(~best, -torch.inf).amax(dim=1) > rewards.masked_fill(best, -torch.inf).amax(dim=1)
+    return _of_pairs(rewards, labels, counted, lengths) | {
+        "compared": better.sum(),
+        "in_order": ((rewards[:, :, None] > rewards[:, None, :]) * better).sum(),
+        "best_first": (first * decided).sum(),
+    }
 
 
 def _of_ratings(rewards: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor, lengths: torch.Tensor) -> Sums:

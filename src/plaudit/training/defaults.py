@@ -66,7 +66,7 @@ def default_training(
         device: where it trains.
         pairs: training pairs, None where unknown (streaming).
         held_out: there is an evaluation set.
-        rows: pairs or ratings.
+        rows: pairs, ratings or rankings.
     """
     size = model.num_parameters()
     if encoder:
@@ -75,7 +75,7 @@ def default_training(
         rate = 2e-5 if size < 1e9 else 1e-5 if size < 4e9 else 5e-6
     batch = 16
     steps_per_epoch = -(-(pairs or 10**9) // batch)
-    steps, most_epochs = (250, 3) if rows == "pairs" else (600, 10)
+    steps, most_epochs = (600, 10) if rows == "ratings" else (250, 3)
     bf16 = supports_bf16(device)
     return {
         "learning_rate": 10 * rate if adapter else rate,

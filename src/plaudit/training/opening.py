@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from plaudit.engine.support import Support
 from plaudit.errors import ConfigError, ContractError, NotARewardModelError
 from plaudit.formatting import RenderSpec, default_spec
+from plaudit.losses import Rows
 from plaudit.models.build import LoadedModel, load_model, position_limit, resolve_pad_token
 from plaudit.models.contract import ScoringContract
 from plaudit.models.heads import install_reward_head
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "batching_for",
-    "check_for_ratings",
+    "check_for_rows",
     "check_start",
     "go_on_from",
     "name_of",
@@ -70,19 +71,22 @@ def batching_for(args: RewardConfig, data_collator: Any) -> str | Support:
     return args.batching
 
 
-def check_for_ratings(args: RewardConfig, data_collator: Any) -> None:
-    """Refuses what has a meaning for preference pairs only.
+def check_for_rows(args: RewardConfig, rows: Rows, data_collator: Any) -> None:
+    """Refuses what has no meaning for the rows that the objective reads.
 
     Raises:
         ConfigError: names it.
     """
-    for name in ("center_rewards_coefficient", "label_smoothing_factor"):
+    without = {"pairs": (), "rankings": ("label_smoothing_factor",)}.get(
+        rows, ("label_smoothing_factor", "center_rewards_coefficient")
+    )
+    for name in without:
         if getattr(args, name):
             raise ConfigError(
-                f"{name} has no effect with the objective {args.objective!r}, which reads ratings; leave it out"
+                f"{name} has no effect with the objective {args.objective!r}, which reads {rows}; leave it out"
             )
-    if data_collator is not None:
-        raise ConfigError(f"a data_collator takes preference pairs, and the objective {args.objective!r} reads ratings")
+    if data_collator is not None and rows != "pairs":
+        raise ConfigError(f"a data_collator takes preference pairs, and the objective {args.objective!r} reads {rows}")
 
 
 def open_model(

@@ -110,7 +110,7 @@ def save_artifact(
     """Writes the artifact, proves that it reloads to equal scores, and gives the run its name."""
     run, output = run_folder(config), config.output
     contract = model.make_contract()
-    base = config.model.name
+    base = model.base_model or config.model.name
     hub_base = EMBEDDED_ID if base == EMBEDDED else base if not Path(base).exists() else None
     card = model_card(
         name=output.name,

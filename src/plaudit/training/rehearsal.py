@@ -21,7 +21,7 @@ import torch
 from transformers import SchedulerType, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from plaudit.errors import ModelError
+from plaudit.errors import ConfigError, ModelError
 from plaudit.models.device import resolve_device
 from plaudit.training.config import TrainConfig
 from plaudit.training.prepare import RenderReport
@@ -115,7 +115,12 @@ def dry_run(config: TrainConfig, say: Callable[[str], None]) -> DryRun:
     Args:
         config: the run.
         say: receives what a person should know, as in a real run.
+
+    Raises:
+        ConfigError: the run has stages, of which each would need the model of the one before.
     """
+    if config.stages:
+        raise ConfigError("a dry run rehearses one stage: leave stages out, and give the data and settings of one")
     device = resolve_device(config.model.device, config.model.device_fallback)
     data = load_data(config, say)
     setup = set_up(config, device, data, say)

@@ -23,6 +23,8 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
 
     Attributes:
         objective: name of the registered loss.
+        tie_rate: how often two equally good responses tie, in (0, 1), for the objectives ``davidson`` and
+            ``rao_kupper``; None: 0.3.
         layout: how rows become text; ``mixed`` is what TRL does. ``auto`` suits the tokenizer.
         truncation: ``drop`` leaves over-long pairs out, as TRL does; ``keep-response`` cuts the prompt instead.
         separator: between prompt and response where rows are plain strings; TRL puts none.
@@ -43,6 +45,7 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
     """
 
     objective: str = field(default="bradley_terry", metadata={"help": "Name of the loss."})
+    tie_rate: float | None = field(default=None, metadata={"help": "How often equally good responses tie."})
     layout: str = field(default="mixed", metadata={"help": "How rows become text: mixed, auto, chat, text, pair."})
     truncation: str = field(default="drop", metadata={"help": "Over-long pairs: drop, or keep-response."})
     separator: str = field(default="", metadata={"help": "Between a plain prompt and its response."})
@@ -83,6 +86,13 @@ class RewardConfig(trl.RewardConfig):  # type: ignore[misc]
         super().__post_init__()
         self._fold_total_batch_size()
         OBJECTIVES.get(self.objective)
+        if self.tie_rate is not None:
+            if not 0 < self.tie_rate < 1:
+                raise ConfigError(f"tie_rate: expected a probability between 0 and 1, got {self.tie_rate}")
+            if self.objective not in ("davidson", "rao_kupper"):
+                raise ConfigError(
+                    f"tie_rate has no effect with the objective {self.objective!r}; use davidson or rao_kupper"
+                )
         if not 0 <= self.label_smoothing_factor < 0.5:
             raise ConfigError(
                 f"label_smoothing_factor: expected a number in [0, 0.5), got {self.label_smoothing_factor}"

@@ -10,7 +10,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ from plaudit.training.rehearsal import preflight
 from plaudit.training.reward_config import reward_config_fields
 from plaudit.training.same_run import check_same_data
 from plaudit.training.setup import RunData, Setup, load_data, set_up
-from plaudit.training.sharding import is_main_process
+from plaudit.training.sharding import is_main_process, wait_for_all
+from plaudit.training.stages import StageRun, close_stages, open_stages, stage_figures, stage_runs
 from plaudit.training.trainer import RewardTrainer
 from plaudit.training.watch import Watch
 
@@ -125,6 +127,48 @@ def run_training(
     """
     device = resolve_device(config.model.device, config.model.device_fallback)
     hooks = _Hooks(say, callbacks, compute_metrics, start, figures)
+    if config.stages:
+        return _run_stages(config, hooks)
+    return _run_one(config, device, hooks)
+
+
+def _run_stages(config: TrainConfig, hooks: _Hooks) -> TrainResult:
+    """A curriculum; a run of one stage is a curriculum too."""
+    if hooks.start is not None:
+        raise ConfigError("stages start from a folder or Hub id; save the model that is in memory and give its folder")
+    if config.push_to_hub is not None and is_main_process():
+        check_hub_access(config.push_to_hub)
+    if is_main_process():
+        open_stages(config)
+    *before, last = stages = stage_runs(config)
+    done = [stage for stage in before if config.resume and stage.finished]
+    for stage in stages:
+        wait_for_all()
+        if stage in done:
+            hooks.say(f"{stage.title}: finished already")
+            continue
+        hooks.say(f"{stage.title}:")
+        figures = partial(_with_stages, before, hooks.figures) if stage is last else None
+        result = _run_one(
+            stage.resumed().config if config.resume else stage.config,
+            resolve_device(config.model.device, config.model.device_fallback),
+            replace(hooks, figures=figures, base=config.model.name),
+        )
+    if is_main_process():
+        close_stages(config, before)
+        if config.push_to_hub is not None:
+            hooks.say("pushed to " + push_folder(config.output, config.push_to_hub, private=config.hub_private))
+    return result
+
+
+def _with_stages(before: list[StageRun], own: Callable[[RewardModel], Figures] | None, model: RewardModel) -> Figures:
+    """The figures of the stages before, and what the caller has to add."""
+    (more, lines), (figures, own_lines) = stage_figures(before), own(model) if own is not None else ({}, [])
+    return {**figures, **more}, [*lines, *own_lines]
+
+
+def _run_one(config: TrainConfig, device: torch.device, hooks: _Hooks) -> TrainResult:
+    say = hooks.say
     if not is_main_process():  # the main process speaks, and prepares the folder before all meet to render
         logging.getLogger("plaudit").setLevel(logging.ERROR)
         return _with_fallback(config, device, None, hooks)
@@ -149,6 +193,7 @@ class _Hooks:
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
     start: RewardModel | None = None
     figures: Callable[[RewardModel], Figures] | None = None
+    base: str | None = None
 
 
 def _with_fallback(
@@ -178,8 +223,8 @@ def _run_on(
     hooks: _Hooks,
 ) -> TrainResult:
     say = hooks.say
-    if config.preflight and data.kind == "ratings":
-        raise ConfigError("preflight learns preference pairs by heart, and these rows are ratings; leave it out")
+    if config.preflight and data.kind != "pairs":
+        raise ConfigError(f"preflight learns preference pairs by heart, and these rows are {data.kind}; leave it out")
     if config.preflight and not config.resume:
         if hooks.start is not None:
             raise ConfigError("preflight would spoil the model that is in memory; save it and give its folder instead")
@@ -198,7 +243,7 @@ def _run_on(
         peft_config=setup.adapter,
         render_spec=setup.spec,
     )
-    trainer.base_model = trainer.reward_model.base_model = config.model.name
+    trainer.base_model = trainer.reward_model.base_model = hooks.base or config.model.name
     say(trainer.reward_model.support.line)
     if trainer.targets is not None:
         say(trainer.targets.note)

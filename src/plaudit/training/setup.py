@@ -21,12 +21,13 @@ from plaudit.models.heads import reads_last_token
 from plaudit.models.lora import lora_config
 from plaudit.models.reward_model import RewardModel
 from plaudit.models.saved import find_contract
-from plaudit.training.config import TrainConfig
+from plaudit.training.config import SelectSettings, TrainConfig
 from plaudit.training.defaults import default_attention, default_max_length, default_training
 from plaudit.training.layers import STEP_IN_PAIRS
 from plaudit.training.opening import check_start, go_on_from
 from plaudit.training.output import run_folder
 from plaudit.training.reward_config import RewardConfig
+from plaudit.training.selecting import select_by_margin
 from plaudit.types import Example
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class RunData:
         facts: source, fingerprint and counts.
         notes: one sentence each.
         pairs: what ``train`` holds, None for a stream.
-        kind: what the rows are, pairs or ratings.
+        kind: what the rows are: pairs, ratings or rankings.
     """
 
     train: Any
@@ -179,7 +180,12 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
         notes.append(f"held out by {unit}: {len(held_out):,} of {len(held_out) + len(data):,} {kind}")
     if kind == "ratings" and held_out is not None:
         _check_ratings(held_out)
+    elif kind != "ratings":
+        _check_preferences(data, held_out)
+    if c.select is not None:
+        data = _selected(data, c.select, kind, facts, notes)
     facts["train_pairs"] = len(data)
+    notes += _label_notes(data, kind)
     margins = [margin for margin in data.dataset["margin"] if margin is not None]
     if margins:
         low, high = min(margins), max(margins)
@@ -187,6 +193,40 @@ def load_data(config: TrainConfig, say: Callable[[str], None]) -> RunData:
     for note in notes:
         say(note)
     return RunData(data.dataset, held_out, facts, notes, data, kind)
+
+
+def _label_notes(data: PreferenceData, kind: Rows) -> list[str]:
+    """How many labels are ties or less than sure, where there are any."""
+    labels = [
+        label for label in data.dataset["labels"] if len(set(label)) == 1 or (kind == "pairs" and set(label) != {0, 1})
+    ]
+    ties = sum(len(set(label)) == 1 for label in labels)
+    if kind == "ratings" or not labels:
+        return []
+    what = f"{ties:,} ties" if ties else ""
+    soft = f"{len(labels) - ties:,} soft labels" if len(labels) > ties else ""
+    return [" and ".join(filter(None, [soft, what])) + f" among {len(data):,} {kind}"]
+
+
+def _selected(
+    data: PreferenceData, select: SelectSettings, kind: Rows, facts: dict[str, Any], notes: list[str]
+) -> PreferenceData:
+    """Some of the training pairs; held-out ones stay as they are."""
+    if kind != "pairs":
+        raise ConfigError(f"data.select compares margins of pairs, and these rows are {kind}; leave it out")
+    selected = select_by_margin(data, select, notes.append)
+    facts |= {"fingerprint": f"{facts['fingerprint']}/{selected.report.fingerprint}", "select": select.model_dump()}
+    return selected
+
+
+def _check_preferences(data: PreferenceData, held_out: PreferenceData | None) -> None:
+    """Refuses data in which every example is a tie, before anything is trained."""
+    for name, part in (("training", data), ("held-out", held_out)):
+        if part is not None and not any(len(set(label)) > 1 for label in part.dataset["labels"]):
+            raise DataError(
+                f"all {len(part):,} {name} examples are ties: nothing says which response is better; bring some with a "
+                "preference"
+            )
 
 
 def _check_ratings(held_out: PreferenceData) -> None:
@@ -199,10 +239,17 @@ def _check_ratings(held_out: PreferenceData) -> None:
         )
 
 
+_COLUMNS = {
+    "pairs": ("chosen", "rejected", "margin", "soft_label"),
+    "ratings": ("response", "score"),
+    "rankings": ("responses", "ranks"),
+}
+"""The columns that only this kind of row has."""
+
+
 def _check_columns(config: TrainConfig, kind: Rows) -> None:
-    """Refuses columns of the other kind of row, which nothing would read."""
-    other = ("chosen", "rejected", "margin") if kind == "ratings" else ("response", "score")
-    for name in other:
+    """Refuses columns of another kind of row, which nothing would read."""
+    for name in (name for other, names in _COLUMNS.items() if other != kind for name in names):
         if getattr(config.data, f"{name}_column") is not None:
             objective = config.training.get("objective", "bradley_terry")
             raise ConfigError(

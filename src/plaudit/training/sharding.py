@@ -18,12 +18,18 @@ from accelerate.utils import DistributedType
 
 from plaudit.errors import ConfigError
 
-__all__ = ["check_sharding", "in_step", "is_main_process", "is_sharded", "local_gradients"]
+__all__ = ["check_sharding", "in_step", "is_main_process", "is_sharded", "local_gradients", "wait_for_all"]
 
 
 def is_main_process() -> bool:
     """True for the process that speaks and writes: the only one, or the first that a launcher started."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def wait_for_all() -> None:
+    """Returns when all processes are here; at once where there is one, or where none has met the others yet."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def is_sharded(accelerator: Accelerator) -> bool:

@@ -21,6 +21,7 @@ import datasets
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import pad
 from transformers import (
     DataCollator,
     EarlyStoppingCallback,
@@ -44,7 +45,7 @@ from plaudit.models.reward_model import RewardModel
 from plaudit.training.budget import FIXED_TOKENS, TokenBudget, cuda_tokens
 from plaudit.training.counts import RunningCounts
 from plaudit.training.head_rate import give_head_its_rate
-from plaudit.training.opening import batching_for, check_for_ratings, name_of, open_model, set_trainable, spec_from
+from plaudit.training.opening import batching_for, check_for_rows, name_of, open_model, set_trainable, spec_from
 from plaudit.training.prepare import RenderedData, RenderReport, render_dataset
 from plaudit.training.progress import RichProgress
 from plaudit.training.resume import ExactResume
@@ -71,7 +72,8 @@ logger = logging.getLogger(__name__)
 
 
 class RewardTrainer(ExactResume):
-    """Trains a reward model on preference pairs; with the objective ``regression``, on ratings.
+    """Trains a reward model on preference pairs; with the objective ``regression``, on ratings, and with
+    ``plackett_luce`` on rankings.
 
     Takes what TRL's RewardTrainer takes: plain or conversational preference datasets with explicit or implicit prompt,
     or tokenised ones (``chosen_ids``, ``rejected_ids``). The batch of an optimizer step is
@@ -87,7 +89,8 @@ class RewardTrainer(ExactResume):
         eval_dataset: the same, or a dict of them; evaluated when ``eval_strategy`` says so.
         processing_class: the tokenizer; default the model's own.
         compute_metrics: called with predictions (N, 2), the rewards of chosen and rejected, and label_ids (N,) zeros;
-            with the objective ``regression``: predictions (N, 1), and the ratings as label_ids (N,).
+            with the objective ``regression``: predictions (N, 1), and the ratings as label_ids (N,); with
+            ``plackett_luce``: both (N, K), label_ids minus the ranks, NaN where a ranking has fewer than K responses.
         callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: as in transformers.
         quantization_config: of bitsandbytes, for a model given by name; needs ``peft_config``.
         peft_config: adapters are trained instead of the weights; the head is trained and saved with them. Its dropout
@@ -139,10 +142,13 @@ class RewardTrainer(ExactResume):
             network, tokenizer, spec, base_model=self.base_model, adapter=adapter, batching=batching
         )
         self.objective: Objective = OBJECTIVES.get(args.objective)
-        self.loss_options = LossOptions(args.center_rewards_coefficient or 0.0, args.label_smoothing_factor)
+        self.loss_options = LossOptions(
+            args.center_rewards_coefficient or 0.0,
+            args.label_smoothing_factor,
+            0.3 if args.tie_rate is None else args.tie_rate,
+        )
         self.rows = rows_of(self.objective)
-        if self.rows == "ratings":
-            check_for_ratings(args, data_collator)
+        check_for_rows(args, self.rows, data_collator)
         self._folders: list[RenderedData] = []  # keeps the rendered files alive
         self.render_reports: dict[str, RenderReport] = {}
         train_dataset = self._prepare(train_dataset, args, "train")
@@ -492,18 +498,38 @@ class RewardTrainer(ExactResume):
         return EvalLoopOutput(predictions, labels, prefixed, int(counts.count))  # type: ignore[arg-type]
 
     def _gather(self, kept: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[Any, Any]:
-        """Rewards (N, K) and label ids of all ranks: of pairs the place of the chosen one, 0 (N,); ratings (N,)."""
+        """Rewards (N, K) and label ids of all ranks: of pairs the place of the chosen one, 0 (N,); ratings (N,).
+
+        Rankings: both (N, K) with the largest K, NaN where a ranking has fewer responses.
+        """
+        if self.rows == "rankings":
+            widest = int(self._most(max(rewards.shape[1] for rewards, _ in kept)))
+            kept = [
+                (
+                    pad(rewards, (0, widest - rewards.shape[1]), value=torch.nan),
+                    pad(labels, (0, widest - labels.shape[1]), value=torch.nan),
+                )
+                for rewards, labels in kept
+            ]
         rewards, labels = (torch.cat(side) for side in zip(*kept, strict=True))
         if self.preprocess_logits_for_metrics is not None:
-            ids = labels[:, 0] if self.rows == "ratings" else torch.zeros(len(rewards), dtype=torch.long)
-            rewards = self.preprocess_logits_for_metrics(rewards, ids)
+            rewards = self.preprocess_logits_for_metrics(rewards, self._label_ids(labels))
         if self.args.world_size > 1:
             sizes = self.accelerator.gather(torch.tensor([len(rewards)], device=rewards.device))
             rewards, labels = (self._from_all(values, sizes) for values in (rewards, labels))
-        predictions = rewards.cpu().numpy()
-        if self.rows == "ratings":
-            return predictions, labels[:, 0].cpu().numpy()
-        return predictions, torch.zeros(len(predictions), dtype=torch.long).numpy()
+        return rewards.cpu().numpy(), self._label_ids(labels).cpu().numpy()
+
+    def _label_ids(self, labels: torch.Tensor) -> torch.Tensor:
+        if self.rows == "rankings":
+            return labels
+        return labels[:, 0] if self.rows == "ratings" else torch.zeros(len(labels), dtype=torch.long)
+
+    def _most(self, value: int) -> int:
+        """The largest of all ranks' values."""
+        if self.args.world_size == 1:
+            return value
+        values: torch.Tensor = self.accelerator.gather(torch.tensor([value], device=self.args.device))
+        return int(values.max().item())
 
     def _from_all(self, values: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
         padded = self.accelerator.pad_across_processes(values, dim=0)

@@ -113,8 +113,9 @@ class Watch(TrainerCallback):
 
     def _see_accuracy(self, logs: dict[str, Any], step: int, steps: int) -> None:
         self._since = self._since or step
-        self._pairs += round(logs["pairs"])
-        self._correct += round(logs["accuracy"] * logs["pairs"])
+        pairs = logs["pairs"] - logs.get("undecided", 0)
+        self._pairs += round(pairs)
+        self._correct += round(logs["accuracy"] * pairs)
         if self._pairs < SURE_PAIRS and not (self._pairs >= FEW_PAIRS and step >= HALF * steps):
             return
         interval = binomial_interval(self._correct, self._pairs) if "guessing" not in self._said else None

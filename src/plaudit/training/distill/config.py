@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from plaudit.training.config import DataConfig, LoraSettings, ModelConfig, Section, TrainConfig, make_config
+from plaudit.training.config import (
+    DataConfig,
+    ModelConfig,
+    NamedModel,
+    Section,
+    SwitchedLora,
+    TrainConfig,
+    make_config,
+)
 
 __all__ = ["DistillConfig"]
 
@@ -42,8 +50,8 @@ class DistillConfig(Section):
     split_seed: int = Field(0, description="which are held out")
     shard_size: int = Field(10_000, ge=1, description="texts scored between two points to resume from")
     batch_size: int = Field(512, ge=1, description="texts given to the rewards at a time")
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    lora: LoraSettings | None = None
+    model: NamedModel = Field(default_factory=ModelConfig)
+    lora: SwitchedLora = None
     training: dict[str, Any] = Field(default_factory=dict)
     output: Path = Field(description="folder for the trained reward model")
     overwrite: bool = False
@@ -51,16 +59,6 @@ class DistillConfig(Section):
     push_to_hub: str | None = None
     hub_private: bool = False
     seed: int = 42
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_from_name(cls, value: Any) -> Any:
-        return {"name": str(value)} if isinstance(value, (str, Path)) else value
-
-    @field_validator("lora", mode="before")
-    @classmethod
-    def _lora_from_switch(cls, value: Any) -> Any:
-        return ({} if value else None) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> DistillConfig:

@@ -154,7 +154,8 @@ def run_distillation(
     resume = _prepare(config)
     with _kept_if_of_use(config):
         scored, held_out = _score(config, composite, resume=resume, say=say, progress=progress)
-    return _learn(config, scored, held_out, resume=resume, say=say)
+        train, test = _parted(scored, held_out)
+    return _learn(config, train, test, resume=resume, say=say)
 
 
 @contextmanager
@@ -188,7 +189,6 @@ def _score(
     if not composite.fitted:
         composite.fit_scores({name: values[~held_out] for name, values in raw.items()})
     combined = composite.combine(raw).astype(np.float64)
-    _check_spread(combined[~held_out])
     return Scores([text for text, _ in rows], combined, raw, written(composite)), held_out
 
 
@@ -209,15 +209,25 @@ def _check_same_rules(config: DistillConfig, composite: CompositeReward, *, resu
 def learn_scores(config: DistillConfig, scored: Scores, *, say: Callable[[str], None] = logger.info) -> DistillResult:
     """`run_distillation` from scores that are there already; ``config`` has no texts and no rewards."""
     resume = _prepare(config)
-    return _learn(config, scored, _held_out(scored.texts, config), resume=resume, say=say)
+    train, test = _parted(scored, _held_out(scored.texts, config))
+    return _learn(config, train, test, resume=resume, say=say)
+
+
+def _parted(scored: Scores, held_out: npt.NDArray[np.bool_]) -> tuple[Scores, Scores]:
+    """What is trained on, whose scores must differ, and what is held out."""
+    train, test = scored.some(~held_out), scored.some(held_out)
+    if train.combined.min() == train.combined.max():
+        raise DataError(
+            f"all {len(train.texts):,} training texts have the score {train.combined[0]:g}: there is nothing to learn; "
+            "choose rules that tell these texts apart, or bring more varied texts"
+        )
+    return train, test
 
 
 def _learn(
-    config: DistillConfig, scored: Scores, held_out: npt.NDArray[np.bool_], *, resume: bool, say: Callable[[str], None]
+    config: DistillConfig, train: Scores, test: Scores, *, resume: bool, say: Callable[[str], None]
 ) -> DistillResult:
-    train, test = scored.some(~held_out), scored.some(held_out)
     say(f"{len(train.texts):,} texts to train on, {len(test.texts):,} held out")
-    _check_spread(train.combined)
     files = {config.work / "train.jsonl": train, config.work / "held_out.jsonl": test}
     config.work.mkdir(parents=True, exist_ok=True)
     for path, some in files.items():
@@ -315,14 +325,6 @@ def _no_pairs(scored: Scores, config: DistillConfig) -> str:
     if all(text.prompt is not None for text in scored.texts) and max(groups.values()) == 1:
         what = f"no prompt has two responses that could be compared ({len(groups):,} prompts)"
     return f"{what}; use the objective regression, lower min_gap, or score the texts without their prompts"
-
-
-def _check_spread(scores: Array) -> None:
-    if scores.min() == scores.max():
-        raise DataError(
-            f"all {len(scores):,} training texts have the score {scores[0]:g}: there is nothing to learn; choose rules "
-            "that tell these texts apart, or bring more varied texts"
-        )
 
 
 def _pairs(scored: list[Scored], config: DistillConfig, spread: float) -> Iterable[Any]:

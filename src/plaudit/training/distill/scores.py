@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from plaudit.errors import ConfigError, ItemError, RowError
+from plaudit.errors import ConfigError
 from plaudit.files import atomic_text
 from plaudit.rewards.composite import CompositeReward
-from plaudit.training.distill.texts import Text, check_count
+from plaudit.training.distill.texts import FEWEST_TEXTS, Text, check_count
 
-__all__ = ["ScoreShards"]
+__all__ = ["ScoreShards", "raw_scores"]
 
 BATCH = 512
 """Texts scored at a time inside a shard."""
@@ -61,39 +61,35 @@ class ScoreShards:
             ConfigError: too few texts, or others than those that are scored already.
             RowError: a text that a rule cannot score; names rule and place.
         """
-        source, count, distinct = iter(texts), 0, set[bytes]()
-        for number in range(10**9):
+        source, done, distinct = iter(texts), 0, set[bytes]()
+        for number in count():
             chunk = list(islice(source, self.shard_size))
             if not chunk:
                 break
-            count += len(chunk)
-            distinct |= {_digest([text]) for text in chunk} if len(distinct) < 10_000 else set()
+            done += len(chunk)
+            if len(distinct) < FEWEST_TEXTS:  # beyond that it is of no interest how many differ
+                distinct |= {_digest([text]) for text in chunk}
             path, digest = self._path(number), _digest(chunk).hex()
-            if path.exists():
-                with path.open(encoding="utf-8") as file:
-                    if json.loads(file.readline())["digest"] != digest:
-                        raise ConfigError(
-                            f"{path} holds scores of other texts; give the texts that were given then, or start anew "
-                            "with overwrite"
-                        )
-                if progress is not None:
-                    progress(len(chunk))
+            if not path.exists():
+                raw = raw_scores(self.composite, chunk, batch_size=self.batch_size, progress=progress)
+                _write_shard(path, digest, chunk, raw)
                 continue
-            raw = self._score(chunk, progress)
-            lines = [json.dumps({"digest": digest})]
-            for index, text in enumerate(chunk):
-                row: dict[str, Any] = {"prompt": text.prompt, "response": text.response, "reference": text.reference}
-                row |= {"location": text.location, "raw": {name: float(v[index]) for name, v in raw.items()}}
-                lines.append(json.dumps(row, ensure_ascii=False))
-            atomic_text(path, "\n".join(lines) + "\n")
-        if self._path(-(-count // self.shard_size)).exists():
+            with path.open(encoding="utf-8") as file:
+                if json.loads(file.readline())["digest"] != digest:
+                    raise ConfigError(
+                        f"{path} holds scores of other texts; give the texts that were given then, or start anew with "
+                        "overwrite"
+                    )
+            if progress is not None:
+                progress(len(chunk))
+        if self._path(-(-done // self.shard_size)).exists():
             raise ConfigError(f"{self.folder} holds scores of more texts than there are now; start anew with overwrite")
-        check_count(count, len(distinct))
-        return count
+        check_count(done, len(distinct))
+        return done
 
     def __iter__(self) -> Iterator[tuple[Text, dict[str, float]]]:
         """Texts with their raw scores by component, in order."""
-        for number in range(10**9):
+        for number in count():
             path = self._path(number)
             if not path.exists():
                 return
@@ -106,27 +102,42 @@ class ScoreShards:
     def _path(self, number: int) -> Path:
         return self.folder / f"scores-{number:05d}.jsonl"
 
-    def _score(self, chunk: list[Text], progress: Callable[[int], None] | None) -> dict[str, npt.NDArray[np.float32]]:
-        parts: list[dict[str, npt.NDArray[np.float32]]] = []
-        for start in range(0, len(chunk), self.batch_size):
-            batch = chunk[start : start + self.batch_size]
-            try:
-                parts.append(
-                    self.composite.raw(
-                        [text.prompt for text in batch],
-                        [text.response for text in batch],
-                        references=[text.reference for text in batch],
-                    )
-                )
-            except ItemError as error:
-                if error.index is None:
-                    raise
-                reward = getattr(error, "reward", None)
-                problem = f"reward {reward!r}: {error.problem}" if reward else error.problem
-                raise RowError(problem, batch[error.index].location) from error
-            if progress is not None:
-                progress(len(batch))
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+def raw_scores(
+    composite: CompositeReward,
+    texts: Sequence[Text],
+    *,
+    batch_size: int = BATCH,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Every component's own scores of N texts by name, each (N,).
+
+    Args:
+        composite: what scores.
+        texts: N texts.
+        batch_size: texts given to the components at a time.
+        progress: called with the number of texts scored since the last call.
+
+    Raises:
+        RowError: a text that a component cannot score; names its place and the component.
+    """
+    return composite.raw_in_batches(
+        [text.prompt for text in texts],
+        [text.response for text in texts],
+        references=[text.reference for text in texts],
+        batch_size=batch_size,
+        locations=[text.location for text in texts],
+        progress=progress,
+    )
+
+
+def _write_shard(path: Path, digest: str, texts: Sequence[Text], raw: dict[str, npt.NDArray[np.float32]]) -> None:
+    lines = [json.dumps({"digest": digest})]
+    for index, text in enumerate(texts):
+        row: dict[str, Any] = {"prompt": text.prompt, "response": text.response, "reference": text.reference}
+        row |= {"location": text.location, "raw": {name: float(values[index]) for name, values in raw.items()}}
+        lines.append(json.dumps(row, ensure_ascii=False))
+    atomic_text(path, "\n".join(lines) + "\n")
 
 
 def _digest(texts: Iterable[Text]) -> bytes:

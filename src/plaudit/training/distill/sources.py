@@ -114,9 +114,8 @@ class RewardModelValidator:
         check_functions(config.reward_functions)
         if config.reference_texts is not None and len(config.reference_texts) != len(config.training_texts):
             raise ConfigError(
-                f"{len(config.reference_texts)} reference texts for {len(config.training_texts)} training texts; "
-                "give one "
-                "for each"
+                f"{len(config.reference_texts)} reference texts for {len(config.training_texts)} training texts; give "
+                "one for each"
             )
         if config.reward_weights is not None:
             check_weights(config.reward_weights, len(config.reward_functions))

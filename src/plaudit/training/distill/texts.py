@@ -95,9 +95,8 @@ def check_count(texts: int, distinct: int) -> None:
         raise ConfigError(f"Need at least {FEWEST_TEXTS} training texts, got {texts}; bring more")
     if distinct < FEWEST_TEXTS:
         raise ConfigError(
-            f"Need at least {FEWEST_TEXTS} training texts that differ, got {distinct} distinct ones among "
-            f"{texts}: from "
-            "copies of a text nothing can be learnt"
+            f"Need at least {FEWEST_TEXTS} training texts that differ, got {distinct} distinct ones among {texts}: "
+            "from copies of a text nothing can be learnt"
         )
 
 

@@ -21,7 +21,7 @@ from plaudit.training.distill.config import DistillConfig
 from plaudit.training.distill.run import Scores, learn_scores, run_distillation, written
 from plaudit.training.distill.sources import RewardModelTrainingConfig, RewardModelValidator, check_functions
 from plaudit.training.distill.texts import Text, check_texts
-from plaudit.types import Prompt, Response, Scorer
+from plaudit.types import Prompt, Scorer
 
 __all__ = ["RewardModelDataset", "RewardModelTrainer"]
 
@@ -150,28 +150,14 @@ class RewardModelTrainer:
         if batch_size < 1:
             raise ConfigError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
         asked: Sequence[Prompt] = prompts if prompts is not None else [None] * len(texts)
-        answers: Sequence[Response] = texts
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            some = slice(start, start + batch_size)
-            try:
-                parts.append(
-                    self.composite.raw(
-                        asked[some], answers[some], references=None if references is None else references[some]
-                    )
-                )
-            except RewardError as error:
-                place = None if error.index is None else start + error.index
-                raise RewardError(error.reward, error.problem, place) from error
-        raw = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        raw = self.composite.raw_in_batches(asked, texts, references=references, batch_size=batch_size)
         if not self.composite.fitted:
             self.composite.fit_scores(raw)
         scores = self.composite.combine(raw)
         if scores.min() == scores.max():
             raise ConfigError(
                 f"all {len(texts)} texts have the score {scores[0]:g}: there is nothing to learn; choose "
-                "functions that tell "
-                "them apart, or bring more varied texts"
+                "functions that tell them apart, or bring more varied texts"
             )
         tokenizer = load_tokenizer(self.base_model_name)
         components = {name: values.tolist() for name, values in raw.items()}
