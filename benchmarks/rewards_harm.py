@@ -27,7 +27,7 @@ from plaudit.rewards import sentiment as sentiment
 from plaudit.rewards.base import make
 from plaudit.rewards.embeddings import sentence_encoder
 from plaudit.rewards.rules_or_model import EMBEDDED, HEADS
-from rewards_text import DATA, HH, SAFETY, Figure, figure, read, share, shared, timed
+from reward_figures import DATA, HH, SAFETY, Figure, figure, median_seconds, read, share, shared, show
 
 NAMES = ("sentiment", "toxicity", "safety")
 REAL = (HH, "preferences/ultrafeedback_1k")
@@ -114,7 +114,7 @@ def throughput() -> Iterable[Figure]:
     for name in NAMES if rows else ():
         for model, passes, own in ((None, 5, rows), (EMBEDDED, 1, rows[:100])):
             scores(name, own[:50], model)
-            seconds = sorted(timed(lambda n=name, o=own, m=model: scores(n, o, m)) for _ in range(passes))[passes // 2]
+            seconds = median_seconds(lambda n=name, o=own, m=model: scores(n, o, m), passes)
             yield figure(
                 name, called("texts a second of processor time", model), round(len(own) / seconds), len(own), HH
             )
@@ -182,13 +182,7 @@ def main() -> None:
     if parser.parse_args().fit:
         fit()
         return
-    found = figures()
-    for row in found:
-        low, high = row.get("interval", (None, None))
-        interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
-        said = f"{row['function']:10} {row['measure']:62} {row['value']:>8.6g}"
-        print(f"{said}  {interval:15} {row['rows']:>5}  {row['data']}")
-    print(json.dumps({"benchmark": "rewards_harm", "figures": found}))
+    show("rewards_harm", figures())
 
 
 if __name__ == "__main__":

@@ -18,37 +18,30 @@ real replies come from `../shared/data`; without it their figures are left out. 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import random
-import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from common import SHARED_DATA
 from plaudit.rewards import form as form
 from plaudit.rewards import refusal as refusal
 from plaudit.rewards import style as style
 from plaudit.rewards.base import make
 from plaudit.rewards.sentences import sentences
+from reward_figures import DATA, HH, SAFETY, Figure, figure, median_seconds, read, share, shared, show
 
-DATA = Path(__file__).parent / "data"
-HH, ZH = "preferences/hh_helpful", "preferences/dpo_zh"
+ZH = "preferences/dpo_zh"
 MATHS, EVIDENCE = "preferences/gsm8k_solutions", "preferences/ibm_eviconv_train"
-GERMAN, SAFETY = "ratings/wmt_mqm_ted_ende", "bench/rm_bench"
+GERMAN = "ratings/wmt_mqm_ted_ende"
 USUAL_PHRASES = (  # substring matching as in Zou et al. 2023 (arXiv:2307.15043, appendix): the baseline
     "I'm sorry,Sorry,I apologize,As an AI,I cannot,I can't,I am not able,I'm not able,I'm unable,unable to,"
     "not appropriate"
 ).split(",")
 
-Figure = dict[str, Any]
-
 
 def figures() -> list[Figure]:
     """Every figure as function, measure, value, rows, data and, for a share, its 95% interval."""
     parts = (constructed, repetition, readability, language, refusals, real_refusals, safety, throughput)
-    return [figure for part in parts for figure in part()]
+    return [found for part in parts for found in part()]
 
 
 def constructed() -> Iterable[Figure]:
@@ -208,7 +201,7 @@ def throughput() -> Iterable[Figure]:
     }
     for name, own in options.items() if texts else ():
         score(name, texts, **own)
-        seconds = sorted(timed(lambda name=name, own=own: score(name, texts, **own)) for _ in range(5))[2]
+        seconds = median_seconds(lambda name=name, own=own: score(name, texts, **own), passes=5)
         yield figure(name, "texts a second of processor time", round(len(texts) / seconds), len(texts), HH)
 
 
@@ -218,21 +211,6 @@ def throughput() -> Iterable[Figure]:
 def score(name: str, texts: Sequence[str], **options: Any) -> list[float]:
     values: list[float] = make(name, options).score([None] * len(texts), texts).tolist()
     return values
-
-
-def timed(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def shared(data: str) -> list[dict[str, Any]]:
-    path = SHARED_DATA / f"{data}.jsonl"
-    return read(path) if path.exists() else []
 
 
 def real(data: str, field: str = "chosen") -> list[str]:
@@ -248,29 +226,5 @@ def auc(high: Sequence[float], low: Sequence[float]) -> float:
     return wins / (len(high) * len(low))
 
 
-def figure(function: str, measure: str, value: float, rows: int, data: str) -> Figure:
-    return {"function": function, "measure": measure, "value": round(value, 4), "rows": rows, "data": data}
-
-
-def share(function: str, measure: str, hits: Sequence[bool], data: str) -> Figure:
-    """A share with its Wilson interval."""
-    n, z = len(hits), 1.96
-    p = sum(hits) / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    found = figure(function, measure, p, n, data)
-    return found | {"interval": [round(max(middle - half, 0.0), 4), round(min(middle + half, 1.0), 4)]}
-
-
-def main() -> None:
-    found = figures()
-    for row in found:
-        low, high = row.get("interval", (None, None))
-        interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
-        said = f"{row['function']:12} {row['measure']:56} {row['value']:>8.6g}"
-        print(f"{said}  {interval:15} {row['rows']:>5}  {row['data']}")
-    print(json.dumps({"benchmark": "rewards_text", "figures": found}))
-
-
 if __name__ == "__main__":
-    main()
+    show("rewards_text", figures())

@@ -19,7 +19,7 @@ from plaudit.types import Scorer
 
 __all__ = ["composite_from", "parse_reward", "resolve_scorer"]
 
-_SPEC = re.compile(r"(?P<what>[^{=]+|[^{]+?)\s*(?P<options>\{.*\})?\s*(?:=(?P<weight>[^={}]*))?", re.DOTALL)
+_SPEC = re.compile(r"(?P<what>[^{]+?)\s*(?P<options>\{.*\})?\s*(?:=(?P<weight>[^={}]*))?", re.DOTALL)
 _COMPOSITE_KEYS = {"rewards", "mode", "normalize", "uncertainty_penalty"}
 _COMPONENT_KEYS = {"reward", "model", "options", "weight", "name", "normalizer"}
 
@@ -89,11 +89,9 @@ def parse_reward(text: str) -> dict[str, Any]:
         ConfigError: the text has another form.
     """
     found = _SPEC.fullmatch(text.strip())
-    if found is None:
-        raise ConfigError(f"{text!r} is no reward; write NAME, NAME=WEIGHT or NAME{{option: value}}=WEIGHT")
-    what = found["what"].strip()
-    first = what.partition("=")[0].strip()
-    if "=" in what and (not first or first in REWARDS.names()):
+    what = found["what"].strip() if found else ""
+    first, equals, _ = what.partition("=")
+    if found is None or (equals and first.strip() in ("", *REWARDS.names())):
         raise ConfigError(f"{text!r} is no reward; write NAME, NAME=WEIGHT or NAME{{option: value}}=WEIGHT")
     is_rule = what in REWARDS.names()
     if not is_rule and _looks_like_a_name(what) and not Path(what).exists():

@@ -119,6 +119,50 @@ def test_a_fitted_composite_scores_from_its_file(run, rows: Path, tmp_path: Path
     assert run("rewards", "fit", rows, *arguments, "--output", target).exit_code == 2
 
 
+def test_what_was_fitted_is_told_as_json_too(run, rows: Path, tmp_path: Path) -> None:
+    target = tmp_path / "rewards.yaml"
+    result = run("rewards", "fit", rows, "--reward", "length=2", "--max-samples", "8", "--output", target, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told.pop("output"), told.pop("texts")) == (str(target), 8)
+    assert told == yaml.safe_load(target.read_text())
+    assert told["rewards"][0]["normalizer"]["count"] == 8
+
+
+def test_a_text_that_cannot_be_fitted_on_is_named_by_file_and_line(run, tmp_path: Path) -> None:
+    file, target = tmp_path / "rows.jsonl", tmp_path / "rewards.yaml"
+    texts = [{"response": f"text {i}", "reference": "text"} for i in range(600)]  # more than are scored at a time
+    del texts[555]["reference"]
+    file.write_text("\n".join(map(json.dumps, texts)) + "\n")
+    result = run("rewards", "fit", file, "--reward", "bleu", "--output", target)
+    assert result.exit_code == 2
+    assert f"{file}:556: reward 'bleu': needs a reference" in result.stderr.replace("\n", "")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rows.jsonl", "--reward", "length", "--output", "rows.jsonl", "--overwrite"], "is the file that is read"),
+        (["rows.jsonl", "--reward", "length", "--normalize", "none", "--output", "new.yaml"], "nothing to fit"),
+        (["rows.jsonl", "--reward", "a.yaml", "--mode", "min", "--output", "new.yaml"], "the YAML file says that"),
+        (["none.jsonl", "--reward", "length", "--output", "new.yaml"], "there are no scores"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_in_one_line(
+    run, rows: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(rows.parent)
+    Path("none.jsonl").touch()
+    before = rows.read_bytes()
+    result = run("rewards", "fit", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert rows.read_bytes() == before
+    assert not Path("new.yaml").exists()
+
+
 def test_distilling_ends_with_how_well_rules_are_followed(run, base_model: Path, rows: Path, tmp_path: Path) -> None:
     flags = ["--model", base_model, "--output", tmp_path / "rm", "--epochs", "1", "--test-fraction", "0.2"]
     result = run("distill", rows, "--reward", "length{target: 6}", *flags)

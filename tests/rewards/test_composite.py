@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaudit.errors import ConfigError, RewardError
+from plaudit.errors import ConfigError, RenderError, RewardError, RowError
 from plaudit.rewards import Component, CompositeReward, Normalizer
 from plaudit.rewards.base import make
 from plaudit.types import Prompt, Response
 
 TEXTS = ["a", "b", "c", "d"]
 NONE: list[Prompt] = [None] * 4
+PLACES = ["a.jsonl:1", "b.jsonl:2", "c.jsonl:3", "d.jsonl:4"]
 
 
 @dataclass
@@ -78,6 +80,44 @@ def test_a_score_does_not_depend_on_what_is_scored_beside_it() -> None:
     together = composite.score(NONE, TEXTS)
     alone = [composite.score([None], [text])[0] for text in TEXTS]
     assert together.tolist() == alone
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_texts_are_scored_some_at_a_time_as_all_at_once(size: int) -> None:
+    composite, done = CompositeReward([A, B]), list[int]()
+    raw = composite.raw_in_batches(NONE, TEXTS, batch_size=size, progress=done.append)
+    assert {name: values.tolist() for name, values in raw.items()} == {"Table": A.values, "Table-2": B.values}
+    assert sum(done) == 4
+    assert max(done) == min(size, 4)
+    none = composite.raw_in_batches([], [], batch_size=size)
+    assert {name: values.shape for name, values in none.items()} == {"Table": (0,), "Table-2": (0,)}
+
+
+def test_a_text_of_a_later_batch_is_named_by_its_index_or_its_place() -> None:
+    composite = CompositeReward([A, Component(Table([0.0, 0.0, 0.0, math.nan]), name="second")])
+    with pytest.raises(RewardError, match="reward 'second': item 3: the score is nan") as refused:
+        composite.raw_in_batches(NONE, TEXTS, batch_size=2)
+    assert (refused.value.reward, refused.value.index) == ("second", 3)
+    with pytest.raises(RowError, match="^d.jsonl:4: reward 'second': the score is nan, not a finite number$"):
+        composite.raw_in_batches(NONE, TEXTS, batch_size=2, locations=PLACES)
+
+
+def test_an_error_of_a_learned_model_keeps_its_kind_and_one_without_a_place_is_left_alone() -> None:
+    class Model:
+        def __init__(self, index: int | None) -> None:
+            self.index = index
+
+        def score(self, prompts: Any, responses: Sequence[Any], *, references: Any = None) -> Any:
+            if "d" in responses:
+                raise RenderError("too long", self.index)
+            return np.zeros(len(responses))
+
+    with pytest.raises(RenderError, match="^item 3: too long$"):
+        CompositeReward([Model(1)]).raw_in_batches(NONE, TEXTS, batch_size=2)
+    with pytest.raises(RowError, match="^here: too long$"):
+        CompositeReward([Model(1)]).raw_in_batches(NONE, TEXTS, batch_size=2, locations=["", "", "", "here"])
+    with pytest.raises(RenderError, match="^too long$"):
+        CompositeReward([Model(None)]).raw_in_batches(NONE, TEXTS, batch_size=2, locations=TEXTS)
 
 
 def test_minmax_and_zscore_by_hand() -> None:

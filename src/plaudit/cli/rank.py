@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plaudit.cli import options as o
-from plaudit.cli.loading import load_reward_model, parse_prompt, score_located
+from plaudit.cli.loading import load_reward_model, parse_prompt
 from plaudit.cli.output import cell, print_json, shorten, simple_table, stdout_console
 from plaudit.errors import ConfigError, DataError, RenderError, RowError
 
@@ -93,6 +93,7 @@ def _ranked(model: RewardModel, prompt: Prompt, located: list[tuple[str, Any]]) 
     try:
         return model.rank(prompt, responses)
     except RenderError:
+        from plaudit.evaluation.row_scorers import score_located
         from plaudit.formatting import RenderItem
 
         score_located(model, [RenderItem(prompt, r) for r in responses], [location for location, _ in located])

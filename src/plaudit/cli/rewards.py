@@ -10,7 +10,7 @@ import typer
 from plaudit.cli import options as o
 from plaudit.cli.options import DATA, OUTPUT, option
 from plaudit.cli.output import advance_bar, cell, print_json, say, simple_table, stdout_console, waiting
-from plaudit.errors import ConfigError, OutputError, RowError
+from plaudit.errors import ConfigError, OutputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Reward functions: rules that score a response.")
 
@@ -19,8 +19,30 @@ SHOW_EPILOG = "[bold]Examples[/]\nplaudit rewards show length"
 FIT_EPILOG = (
     "[bold]Examples[/]\n"
     "plaudit rewards fit texts.jsonl --reward length=1 --reward my-rm=2 --normalize zscore --output rewards.yaml\n"
+    "plaudit rewards fit texts.jsonl --reward rewards.yaml --output fitted.yaml --json\n"
     "plaudit score rows.jsonl --reward rewards.yaml"
 )
+
+Texts = Annotated[
+    str,
+    typer.Argument(metavar="TEXTS", show_default=False, help="Typical texts: a file of rows, which is held in memory."),
+]
+RewardSpecs = Annotated[
+    list[str],
+    option("--reward", panel=DATA, metavar="NAME[=WEIGHT]", help="A rule, a model or a composite's YAML. Repeatable."),
+]
+FittedFile = Annotated[
+    Path, option("--output", "-o", panel=OUTPUT, metavar="FILE", help="YAML for the fitted composite.")
+]
+Normalize = Annotated[
+    str | None, option("--normalize", panel=DATA, metavar="KIND", help="zscore (default), rank or minmax.")
+]
+Mode = Annotated[
+    str | None, option("--mode", panel=DATA, metavar="MODE", help="mean (default), min, product or uncertainty.")
+]
+MaxSamples = Annotated[
+    int | None, option("--max-samples", panel=DATA, metavar="N", min=2, help="Use the first so many texts.")
+]
 
 
 def list_rewards(
@@ -91,79 +113,59 @@ def show_reward(
 
 
 def fit_rewards(
-    texts: Annotated[str, typer.Argument(metavar="TEXTS", show_default=False, help="Typical texts: a file of rows.")],
-    reward: Annotated[
-        list[str],
-        option(
-            "--reward", panel=DATA, metavar="NAME[=WEIGHT]", help="A rule, a model or a composite's YAML. Repeatable."
-        ),
-    ],
-    output: Annotated[
-        Path, option("--output", "-o", panel=OUTPUT, metavar="FILE", help="YAML for the fitted composite.")
-    ],
-    normalize: Annotated[
-        str | None, option("--normalize", panel=DATA, metavar="KIND", help="zscore, rank or minmax.")
-    ] = None,
-    mode: Annotated[
-        str | None, option("--mode", panel=DATA, metavar="MODE", help="mean, min, product or uncertainty.")
-    ] = None,
+    texts: Texts,
+    reward: RewardSpecs,
+    output: FittedFile,
+    normalize: Normalize = None,
+    mode: Mode = None,
     prompt_column: o.PromptColumn = None,
     response_column: o.ResponseColumn = None,
     reference_column: o.ReferenceColumn = None,
-    max_samples: Annotated[
-        int | None, option("--max-samples", panel=DATA, metavar="N", min=2, help="Use the first so many texts.")
-    ] = None,
+    max_samples: MaxSamples = None,
     overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
     """Fit the normalization of several rewards on typical texts, and write the composite down."""
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already; choose another output, or replace it with --overwrite")
+    _check_output(output, Path(texts).expanduser(), overwrite=overwrite)
     with waiting("loading"):
-        import numpy as np
         import yaml
 
-        from plaudit.errors import ItemError
         from plaudit.files import atomic_text
         from plaudit.scorers import composite_from
+        from plaudit.training.distill.scores import raw_scores
         from plaudit.training.distill.texts import read_texts
 
-        spec: Any = reward[0] if len(reward) == 1 and reward[0].endswith((".yaml", ".yml")) else list(reward)
-        if isinstance(spec, list):
-            spec = {"rewards": spec, "normalize": normalize or "zscore"} | ({"mode": mode} if mode else {})
-        elif normalize is not None or mode is not None:
-            raise ConfigError("--normalize and --mode: the YAML file says that itself; leave them out")
-        composite = composite_from(spec)
-        rows = list(
-            read_texts(
-                texts,
-                prompt_column=prompt_column,
-                response_column=response_column,
-                reference_column=reference_column,
-                max_samples=max_samples,
-            )
-        )
-    if composite.fitted:
-        raise ConfigError("nothing to fit: no reward is to be normalized, or all are fitted already")
-    parts = []
+        composite = composite_from(_composite_spec(reward, normalize, mode))
+        if composite.fitted:
+            raise ConfigError("nothing to fit: no reward is to be normalized, or all are fitted already")
+        columns = {"prompt_column": prompt_column, "response_column": response_column}
+        columns |= {"reference_column": reference_column}
+        rows = list(read_texts(texts, **columns, max_samples=max_samples))
     with advance_bar("texts", len(rows)) as advance:
-        for start in range(0, len(rows), 512):
-            some = rows[start : start + 512]
-            try:
-                raw = composite.raw(
-                    [r.prompt for r in some], [r.response for r in some], references=[r.reference for r in some]
-                )
-            except ItemError as error:
-                if error.index is None:
-                    raise
-                raise RowError(str(error), some[error.index].location) from error
-            parts.append(raw)
-            advance(len(some))
-    composite.fit_scores({name: np.concatenate([part[name] for part in parts]) for name in composite.names})
-    output.parent.mkdir(parents=True, exist_ok=True)
-    atomic_text(output, yaml.safe_dump(composite.to_dict(), sort_keys=False, allow_unicode=True))
+        raw = raw_scores(composite, rows, progress=advance)
+    fitted = composite.fit_scores(raw).to_dict()
+    atomic_text(output, yaml.safe_dump(fitted, sort_keys=False, allow_unicode=True))
+    if as_json:
+        print_json({"output": str(output), "texts": len(rows)} | fitted)
     say(f"{composite!r}, fitted on {len(rows):,} texts: wrote {output}")
+
+
+def _check_output(output: Path, texts: Path, *, overwrite: bool) -> None:
+    if output.exists() and texts.exists() and output.samefile(texts):
+        raise OutputError(f"{output} is the file that is read, and would be replaced; choose another output")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already; choose another output, or replace it with --overwrite")
+
+
+def _composite_spec(rewards: list[str], normalize: str | None, mode: str | None) -> str | dict[str, Any]:
+    """What is to be fitted, as `plaudit.scorers.composite_from` takes it."""
+    if len(rewards) > 1 or not rewards[0].endswith((".yaml", ".yml")):
+        return {"rewards": rewards, "normalize": normalize or "zscore"} | ({"mode": mode} if mode else {})
+    if normalize is not None or mode is not None:
+        raise ConfigError("--normalize and --mode: the YAML file says that itself; leave them out")
+    return rewards[0]
 
 
 def _rates() -> dict[str, float]:

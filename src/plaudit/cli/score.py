@@ -22,7 +22,6 @@ from plaudit.errors import ConfigError, PlauditError
 if TYPE_CHECKING:
     from plaudit.cli.scoring import RowScorer
     from plaudit.evaluation.scoring_rows import ScoringRow
-    from plaudit.formatting import RenderItem
 
 EPILOG = (
     "[bold]Examples[/]\n"
@@ -42,35 +41,33 @@ CHUNK_CHARACTERS = 4_000_000
 holds many prompts with all their responses. Prompts count for each of their responses: where texts are long, a chunk is
 about a million tokens (60 to 100 MB). A run that is killed loses the scores of one chunk at most."""
 
+File = Annotated[
+    str | None,
+    typer.Argument(metavar="FILE", show_default=False, help="JSON Lines, JSON, CSV or Parquet; -: standard input."),
+]
+Text = Annotated[str | None, o.option("--text", panel=o.DATA, metavar="TEXT", help="Score this response.")]
+Interactive = Annotated[bool, o.option("--interactive", "-i", panel=o.DATA, help="Ask for prompts and responses.")]
+Reference = Annotated[
+    str | None, o.option("--reference", panel=o.DATA, metavar="TEXT", help="Reference answer for --text.")
+]
+Output = Annotated[
+    Path | None,
+    o.option("--output", "-o", panel=o.OUTPUT, metavar="FILE", help="Write JSON lines here, as they come."),
+]
+JsonLines = Annotated[bool, o.option("--json", panel=o.OUTPUT, help="Print JSON lines.")]
+
 
 def score(
     ctx: typer.Context,
     model: o.OptionalModel = None,
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE", show_default=False, help="JSON Lines, JSON, CSV or Parquet; -: standard input."),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", metavar="TEXT", help="Score this response.", rich_help_panel=o.DATA, show_default=False),
-    ] = None,
+    file: File = None,
+    text: Text = None,
     prompt: o.Prompt = None,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Ask for prompts and responses.", rich_help_panel=o.DATA)
-    ] = False,
+    interactive: Interactive = False,
     prompt_column: o.PromptColumn = None,
     response_column: o.ResponseColumn = None,
     reward: o.Rewards = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            "--reference",
-            metavar="TEXT",
-            help="Reference answer for --text.",
-            rich_help_panel=o.DATA,
-            show_default=False,
-        ),
-    ] = None,
+    reference: Reference = None,
     reference_column: o.ReferenceColumn = None,
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
@@ -79,15 +76,10 @@ def score(
     revision: o.Revision = None,
     trust_remote_code: o.TrustRemoteCode = False,
     overlong: o.OverlongOption = "error",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write JSON lines here, as they come.", rich_help_panel=o.OUTPUT
-        ),
-    ] = None,
+    output: Output = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.", rich_help_panel=o.OUTPUT)] = False,
+    as_json: JsonLines = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
@@ -119,18 +111,9 @@ def score(
         own = scorer.one(parse_prompt(prompt), text, reference)
         _print_scored({"prompt": parse_prompt(prompt), "response": text}, own, as_json)
     else:
-        from plaudit.cli.rows import read_scoring_rows
-
         assert source is not None
-        rows = read_scoring_rows(source, prompt_column, response_column)
-        if lines is None:
-            _print_rows(scorer, rows, source, as_json=as_json)
-        else:
-            columns = {"prompt_column": prompt_column, "response_column": response_column}
-            _check_same(lines, facts := scorer.facts() | columns)
-            with lines.open(facts):
-                _write_rows(scorer, rows, source, lines, ctx=ctx)
-            say(f"wrote {lines.count:,} rows to {output}")
+        columns = {"prompt_column": prompt_column, "response_column": response_column}
+        _score_rows(ctx, scorer, source, columns, lines, as_json=as_json)
 
 
 def _check_kind(
@@ -181,6 +164,28 @@ def _source(file: str | None, text: str | None, interactive: bool) -> str | None
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _score_rows(
+    ctx: typer.Context,
+    scorer: RowScorer,
+    source: str,
+    columns: dict[str, str | None],
+    lines: ResumableLines | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Onto the screen, or into the file where there is one."""
+    from plaudit.cli.rows import read_scoring_rows
+
+    rows = read_scoring_rows(source, columns["prompt_column"], columns["response_column"])
+    if lines is None:
+        _print_rows(scorer, rows, source, as_json=as_json)
+        return
+    _check_same(lines, facts := scorer.facts() | columns)
+    with lines.open(facts):
+        _write_rows(scorer, rows, source, lines, ctx=ctx)
+    say(f"wrote {lines.count:,} rows to {lines.target}")
 
 
 def _print_rows(scorer: RowScorer, rows: Iterator[ScoringRow], source: str, *, as_json: bool) -> None:
@@ -249,24 +254,9 @@ def _lines(row: ScoringRow, scores: list[float]) -> Iterator[str]:
 
 
 def _chunks(rows: Iterable[ScoringRow]) -> Iterator[list[ScoringRow]]:
-    """Cuts by the rows alone, so that a run that goes on cuts as the one before it did."""
-    chunk: list[ScoringRow] = []
-    responses = characters = 0
-    for row in rows:
-        size = sum(map(_characters, row.items))
-        full = responses + len(row.items) > CHUNK_RESPONSES or characters + size > CHUNK_CHARACTERS
-        if chunk and full:
-            yield chunk
-            chunk, responses, characters = [], 0, 0
-        chunk.append(row)
-        responses += len(row.items)
-        characters += size
-    if chunk:
-        yield chunk
+    from plaudit.evaluation.row_scorers import scoring_chunks
 
-
-def _characters(item: RenderItem) -> int:
-    return sum(len(text if isinstance(text, str) else str(text)) for text in (item.prompt, item.response))
+    return scoring_chunks(rows, CHUNK_RESPONSES, CHUNK_CHARACTERS)
 
 
 def _total(source: str) -> int | None:

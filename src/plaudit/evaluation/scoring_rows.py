@@ -28,12 +28,14 @@ class ScoringRow:
         items: what to score.
         names: the key that each score gets in the output; one name for several items: a list of scores.
         location: ``file:line``.
+        column: the one with the response or responses; empty for a pair.
     """
 
     row: Mapping[str, Any]
     items: list[RenderItem]
     names: tuple[str, ...]
     location: str
+    column: str = ""
 
     def with_scores(self, scores: list[float]) -> dict[str, Any]:
         """The row with its scores."""
@@ -47,9 +49,15 @@ class ScoringRow:
 
 
 def to_scoring_row(
-    row: Mapping[str, Any], location: str, prompt_column: str | None = None, response_column: str | None = None
+    row: Mapping[str, Any],
+    location: str,
+    prompt_column: str | None = None,
+    response_column: str | None = None,
+    system_column: str | None = None,
 ) -> ScoringRow:
     """Finds prompt and response(s): ``response`` (or the column named), ``responses``, or ``chosen`` and ``rejected``.
+
+    Columns that are named None are found by convention.
 
     Raises:
         RowError: none of these columns, or a value that is no response.
@@ -58,7 +66,7 @@ def to_scoring_row(
     name = next((column for column in known if column in row), None)
     if name is None:
         if response_column is None and "chosen" in row and "rejected" in row:
-            example = to_example(row, Columns(prompt=prompt_column), location)
+            example = to_example(row, Columns(prompt=prompt_column, system=system_column), location)
             if example.input_ids is not None:
                 raise RowError("the row holds token ids; expected texts or conversations", location)
             return ScoringRow(row, RenderItem.of(example), ("score_chosen", "score_rejected"), location)
@@ -68,15 +76,22 @@ def to_scoring_row(
     several = isinstance(value, (list, tuple)) and not (value and isinstance(value[0], Mapping))
     if several and not value:
         raise RowError(f"{name} is an empty list; expected at least one response", location)
-    items = [
-        _item({**row, name: response}, name, prompt_column, location) for response in (value if several else [value])
-    ]
-    return ScoringRow(row, items, ("scores",) if several and len(items) > 1 else ("score",), location)
+    columns = Columns(
+        prompt=prompt_column,
+        system=system_column,
+        chosen=name,
+        rejected=name,
+        margin="",
+        weight="",
+        source="",
+        soft_label="",
+    )
+    items = [_item({**row, name: response}, name, columns, location) for response in (value if several else [value])]
+    return ScoringRow(row, items, ("scores",) if several and len(items) > 1 else ("score",), location, name)
 
 
-def _item(row: Mapping[str, Any], response: str, prompt_column: str | None, location: str) -> RenderItem:
+def _item(row: Mapping[str, Any], response: str, columns: Columns, location: str) -> RenderItem:
     """Read as a pair with two equal sides, so that prompt, system message and tools mean what they mean in training."""
-    columns = Columns(prompt=prompt_column, chosen=response, rejected=response, margin="", weight="", source="")
     try:
         prompt = columns.find("prompt", row)
         if prompt is None or prompt == response or row[prompt] in (None, ""):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from plaudit.errors import ConfigError, PlauditError, RewardError
+from plaudit.errors import ConfigError, ItemError, PlauditError, RewardError, RowError
 from plaudit.rewards.base import RewardFunction
 from plaudit.rewards.normalize import NORMALIZATIONS, Normalization, Normalizer
 from plaudit.types import Prompt, Response, Scorer
@@ -166,6 +166,42 @@ class CompositeReward:
             scores[component.name] = checked(values, component.name, len(responses))
         return scores
 
+    def raw_in_batches(
+        self,
+        prompts: Sequence[Prompt],
+        responses: Sequence[Response],
+        *,
+        references: Sequence[str | None] | None = None,
+        batch_size: int = 512,
+        locations: Sequence[str] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """`raw`, some texts at a time.
+
+        Args:
+            prompts, responses, references: N each.
+            batch_size: texts given to the components at a time.
+            locations: N places (``file:line``), one of which an error names.
+            progress: called with the number of texts scored since the last call.
+
+        Raises:
+            RowError: a text that a component cannot score; names its location and the component.
+            ItemError: the same without ``locations``; its index counts from the first of the N texts.
+        """
+        parts: list[dict[str, npt.NDArray[np.float32]]] = []
+        for start in range(0, max(len(responses), 1), batch_size):  # without texts, one batch of none
+            some = slice(start, start + batch_size)
+            known = None if references is None else references[some]
+            try:
+                parts.append(self.raw(prompts[some], responses[some], references=known))
+            except ItemError as error:
+                if error.index is None:
+                    raise
+                raise _placed(error, start + error.index, locations) from error
+            if progress is not None:
+                progress(len(responses[some]))
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
+
     def breakdown(self, raw: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.float64]]:
         """Normalized scores by component from raw ones, each (N,): what `combine` combines."""
         return {c.name: c.normalizer(raw[c.name]) for c in self.components}
@@ -240,6 +276,14 @@ def name_of(scorer: Any) -> str:
         return scorer.name
     folder = getattr(scorer, "folder", None) or getattr(scorer, "base_model", None)
     return str(folder).rstrip("/").split("/")[-1] if folder else type(scorer).__name__
+
+
+def _placed(error: ItemError, index: int, locations: Sequence[str] | None) -> PlauditError:
+    """An error of a batch as one of all texts: with its location, or its index among them."""
+    reward = error.reward if isinstance(error, RewardError) else None
+    if locations is not None:
+        return RowError(f"reward {reward!r}: {error.problem}" if reward else error.problem, locations[index])
+    return RewardError(reward, error.problem, index) if reward else type(error)(error.problem, index)
 
 
 def check_weights(weights: Sequence[float], count: int) -> None:
