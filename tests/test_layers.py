@@ -25,6 +25,7 @@ ORDER = [
     "scorers",
     "data",
     "evaluation",
+    "curation",
     "training",
     "cli",
     "__main__",
@@ -100,7 +101,7 @@ def test_trl_and_datasets_are_imported_in_training_and_data_only(path: Path) -> 
         assert not tops(path) & {"trl", "datasets"}
 
 
-LIGHT = ("types", "errors", "registry", "files", "data", "metrics", "formatting", "cli", "__main__")
+LIGHT = ("types", "errors", "registry", "files", "data", "curation", "metrics", "formatting", "cli", "__main__")
 
 
 @pytest.mark.parametrize(

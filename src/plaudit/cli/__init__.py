@@ -6,7 +6,7 @@ need when they run, so that ``plaudit --help`` answers at once.
 
 from __future__ import annotations
 
-from plaudit.cli import compare, demo, distill, evaluate, push, rank, render, rewards, score, train, verify
+from plaudit.cli import compare, data, demo, distill, evaluate, push, rank, render, rewards, score, train, verify
 from plaudit.cli.aliases import AliasedCommand
 from plaudit.cli.app import app, main
 
@@ -18,6 +18,7 @@ app.command(epilog=distill.EPILOG)(distill.distill)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=score.EPILOG)(score.score)
 app.add_typer(rewards.app, name="rewards")
+app.add_typer(data.app, name="data")
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=verify.EPILOG)(verify.verify)
