@@ -21,6 +21,7 @@ __all__ = [
     "PreferenceData",
     "PreferencePair",
     "RankedResponse",
+    "Ranking",
     "Rating",
     "RatingReport",
     "RenderSpec",
@@ -39,11 +40,25 @@ __all__ = [
     "Scorer",
     "ScoringContract",
     "TrainConfig",
+    "augment_preferences",
+    "balance_preferences",
+    "clean_preferences",
+    "convert_preferences",
     "distill",
     "evaluate",
     "evaluate_ratings",
+    "filter_corpus",
+    "find_noise",
+    "inspect_preferences",
+    "label_queue",
     "load_preferences",
+    "preferences_from_ab",
+    "preferences_from_rankings",
+    "preferences_from_ratings",
     "resolve_scorer",
+    "sample_preferences",
+    "select_pairs",
+    "split_preferences",
     "train",
 ]
 
@@ -58,6 +73,7 @@ _HOME = {
     "PreferenceData": "plaudit.data",
     "PreferencePair": "plaudit.types",
     "RankedResponse": "plaudit.types",
+    "Ranking": "plaudit.types",
     "Rating": "plaudit.types",
     "RatingReport": "plaudit.evaluation",
     "RenderSpec": "plaudit.formatting",
@@ -76,18 +92,46 @@ _HOME = {
     "Scorer": "plaudit.types",
     "ScoringContract": "plaudit.models.contract",
     "TrainConfig": "plaudit.training.config",
+    "augment_preferences": "plaudit.data.augment",
+    "balance_preferences": "plaudit.curation.balance",
+    "clean_preferences": "plaudit.curation.clean",
+    "convert_preferences": "plaudit.data.convert",
     "distill": "plaudit.training.distill.run",
     "evaluate": "plaudit.evaluation",
     "evaluate_ratings": "plaudit.evaluation",
+    "filter_corpus": "plaudit.curation.filter",
+    "find_noise": "plaudit.curation.noise",
+    "inspect_preferences": "plaudit.curation.inspect",
+    "label_queue": "plaudit.curation.label",
     "load_preferences": "plaudit.data",
+    "preferences_from_ab": "plaudit.data.convert",
+    "preferences_from_rankings": "plaudit.data.convert",
+    "preferences_from_ratings": "plaudit.data.convert",
     "resolve_scorer": "plaudit.scorers",
+    "sample_preferences": "plaudit.data.sample",
+    "select_pairs": "plaudit.curation.select",
+    "split_preferences": "plaudit.data.partition",
     "train": "plaudit.training.run",
 }
 
 if TYPE_CHECKING:
+    from plaudit.curation.balance import balance_preferences as balance_preferences
+    from plaudit.curation.clean import clean_preferences as clean_preferences
+    from plaudit.curation.filter import filter_corpus as filter_corpus
+    from plaudit.curation.inspect import inspect_preferences as inspect_preferences
+    from plaudit.curation.label import label_queue as label_queue
+    from plaudit.curation.noise import find_noise as find_noise
+    from plaudit.curation.select import select_pairs as select_pairs
     from plaudit.data import Columns as Columns
     from plaudit.data import PreferenceData as PreferenceData
     from plaudit.data import load_preferences as load_preferences
+    from plaudit.data.augment import augment_preferences as augment_preferences
+    from plaudit.data.convert import convert_preferences as convert_preferences
+    from plaudit.data.convert import preferences_from_ab as preferences_from_ab
+    from plaudit.data.convert import preferences_from_rankings as preferences_from_rankings
+    from plaudit.data.convert import preferences_from_ratings as preferences_from_ratings
+    from plaudit.data.partition import split_preferences as split_preferences
+    from plaudit.data.sample import sample_preferences as sample_preferences
     from plaudit.errors import PlauditError as PlauditError
     from plaudit.evaluation import EvaluationReport as EvaluationReport
     from plaudit.evaluation import RatingReport as RatingReport
@@ -117,6 +161,7 @@ if TYPE_CHECKING:
     from plaudit.types import Example as Example
     from plaudit.types import PreferencePair as PreferencePair
     from plaudit.types import RankedResponse as RankedResponse
+    from plaudit.types import Ranking as Ranking
     from plaudit.types import Rating as Rating
     from plaudit.types import Scorer as Scorer
 
