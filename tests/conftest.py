@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if "PLAUDIT_CACHE" not in os.environ:  # worker processes share it; the user's own stays as it is
+    os.environ["PLAUDIT_CACHE"] = tempfile.mkdtemp(prefix="plaudit-tests-")
 
 import shutil
 from collections.abc import Callable

@@ -13,6 +13,7 @@ from plaudit.curation.inspect import InspectReport, inspect_preferences
 from plaudit.curation.inspect import run as inspecting
 from plaudit.curation.inspect.clusters import cluster_prompts
 from plaudit.curation.inspect.page import render_page, write_page
+from plaudit.data import Columns
 from plaudit.errors import ConfigError, MissingExtraError, OutputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -62,6 +63,17 @@ def test_findings_come_with_texts_and_a_command(report: InspectReport) -> None:
     assert finding.command.endswith("OUTPUT.jsonl --drop near-identical")
     assert finding.examples[0].texts[1:] == ("four", "4")
     assert (finding.examples[0].index, finding.examples[0].detail) == (25, "numbers written otherwise")
+
+
+def test_commands_name_the_columns_that_were_named() -> None:
+    renamed = [{"p": f"p{i}", "best": "yes", "rejected": "yes", "from": "a" if i else "b"} for i in range(11)]
+    columns = Columns(prompt="p", chosen="best", source="from")
+    report = inspect_preferences(renamed, columns=columns, embeddings=False)
+    commands = {finding.name: finding.command.partition("OUTPUT.jsonl ")[2] for finding in report.findings}
+    assert commands == {
+        "identical": "--drop identical --prompt-column p --chosen-column best --source-column from",
+        "unbalanced-sources": "--by from --prompt-column p --chosen-column best",
+    }
 
 
 def test_the_report_is_json(report: InspectReport) -> None:

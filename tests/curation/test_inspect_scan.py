@@ -51,7 +51,8 @@ BASIC = ("duplicates", "contradictory", "empty", "identical", "near-identical", 
 def test_each_kind_of_row_gets_its_finding(tmp_path: Path) -> None:
     rows = [
         pair("p", "good answer", "bad answer"),
-        pair(" P ", "Good  answer", "bad answer"),  # the same but for case and white space
+        pair(" P ", "good  answer", "bad answer\n"),  # the same but for white space, and the case of the prompt
+        pair("p", "Good answer", "bad answer"),
         pair("p", "bad answer", "good answer"),
         pair("p", "x", " "),
         pair("p", "same", "same"),
@@ -61,11 +62,11 @@ def test_each_kind_of_row_gets_its_finding(tmp_path: Path) -> None:
     scan = scan_preferences(write(tmp_path / "rows.jsonl", rows))
     assert found(scan, *BASIC) == {
         "duplicates": [1],
-        "contradictory": [0, 1, 2],
-        "empty": [3],
-        "identical": [4],
-        "near-identical": [5],
-        "artefacts": [6],
+        "contradictory": [0, 1, 3],
+        "empty": [4],
+        "identical": [5],
+        "near-identical": [6],
+        "artefacts": [7],
     }
     hit = next(hits_of(scan, "duplicates"))
     assert (hit.location, hit.other) == (f"{tmp_path}/rows.jsonl:2", f"{tmp_path}/rows.jsonl:1")
@@ -167,7 +168,7 @@ def test_near_duplicates_are_found_through_the_pass() -> None:
         pair("ask", "no", "yes"),
     ]
     scan = plain_scan([*rows, pair("ask", long, "Short reply  here")])
-    assert found(scan, "near-duplicates", "duplicates") == {"near-duplicates": [1], "duplicates": [3]}
+    assert found(scan, "near-duplicates", "duplicates") == {"near-duplicates": [1, 3]}
 
 
 def test_scripts_without_spaces_are_read_by_character() -> None:

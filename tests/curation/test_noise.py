@@ -13,9 +13,10 @@ from scipy.optimize import approx_fprime
 from scipy.sparse import csr_matrix, random_array
 
 from plaudit.curation.noise import find_noise
-from plaudit.curation.noise.design import PairDesign, pair_design, surface
-from plaudit.curation.noise.find import FOLDS, _read
+from plaudit.curation.noise.design import PairDesign, cues, pair_design, surface
+from plaudit.curation.noise.find import FOLDS
 from plaudit.curation.noise.model import _objective, fit, margins, out_of_fold
+from plaudit.curation.noise.pairs import read_pairs
 from plaudit.curation.noise.posterior import FlipModel, calibrate
 from plaudit.errors import ConfigError, DataError
 from plaudit.models.features import FeatureCache
@@ -52,7 +53,7 @@ def make_pairs(count: int, share: float, seed: int = 0) -> tuple[list[Example], 
     return pairs, flipped
 
 
-# --- the whole ------------------------------------------------------------------------------------------------------
+# --- the whole --------------------------------------------------------------------------------------------------------
 
 
 def test_flipped_labels_come_first_with_a_high_posterior(cache: FeatureCache) -> None:
@@ -148,7 +149,24 @@ def test_conversations_are_read(cache: FeatureCache) -> None:
     assert find_noise(turns, cache=cache, extractor=Hashed()).checked == 30
 
 
-# --- folds ----------------------------------------------------------------------------------------------------------
+def test_trusted_pairs_help_and_are_not_accused(cache: FeatureCache) -> None:
+    pairs, flipped = make_pairs(40, 0.25)
+    trusted, _ = make_pairs(300, 0.0, seed=1)
+    tie = Example(prompt="tie", responses=("a", "b"), labels=(0.5, 0.5))
+    helped = find_noise(pairs, trusted=[*trusted, tie], cache=cache, extractor=Hashed())
+    assert helped.checked == 40
+    assert flipped[[suspect.index for suspect in helped.suspects[:10]]].all()
+
+
+def test_embeddings_can_be_left_out() -> None:
+    pairs, flipped = make_pairs(200, 0.2)
+    report = find_noise(pairs, embeddings=False)
+    assert flipped[[suspect.index for suspect in report.suspects[:30]]].mean() > 0.9
+    with pytest.raises(ConfigError, match="no effect without embeddings"):
+        find_noise(pairs, embeddings=False, extractor=Hashed())
+
+
+# --- folds ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_two_texts_in_any_order_share_a_fold(cache: FeatureCache) -> None:
@@ -158,7 +176,7 @@ def test_the_same_two_texts_in_any_order_share_a_fold(cache: FeatureCache) -> No
         PreferencePair("q", "one", "three").example(),
         PreferencePair("other", "one", "two").example(),
     ]
-    design, groups = _read(pairs, range(4), cache, Hashed(), None)
+    design, groups = read_pairs(pairs, extractor=Hashed(), cache=cache, progress=None)
     assert groups.tolist() == [0, 0, 1, 2]
     assert len(design) == 4
 
@@ -172,7 +190,7 @@ def test_a_pair_cannot_vouch_for_itself(cache: FeatureCache) -> None:
     assert abs(report.accuracy - 0.5) < 0.15
 
 
-# --- model ----------------------------------------------------------------------------------------------------------
+# --- model ------------------------------------------------------------------------------------------------------------
 
 
 def random_design(pairs: int = 12) -> PairDesign:
@@ -208,7 +226,7 @@ def test_a_fit_that_knows_of_noise_believes_a_contrary_label_less() -> None:
     design = PairDesign(dense, csr_matrix((10, 1), dtype=np.float32))
     plain, aware = (margins(design, fit(design, rate=rate))[0] for rate in (0.0, 0.1))
     assert plain == pytest.approx(np.log(9), abs=0.1)
-    assert aware > 2 * plain
+    assert aware > plain + 1
 
 
 def test_out_of_fold_margins_come_from_the_other_folds() -> None:
@@ -220,7 +238,7 @@ def test_out_of_fold_margins_come_from_the_other_folds() -> None:
     assert FOLDS == 5
 
 
-# --- posterior ------------------------------------------------------------------------------------------------------
+# --- posterior --------------------------------------------------------------------------------------------------------
 
 
 def test_the_posterior_by_hand() -> None:
@@ -232,22 +250,33 @@ def test_the_posterior_by_hand() -> None:
     assert model.rate == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
-@pytest.mark.parametrize("slope", [0.5, 3.0])
-def test_the_rate_is_found_and_the_posterior_is_calibrated(rate: float, slope: float) -> None:
+def labelled(rate: float, slope: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Margins of 20,000 labels, positive where they agree, and which labels were flipped."""
     rng = np.random.default_rng(7)
     z = rng.normal(size=20_000)
-    right = rng.random(len(z)) < 1 / (1 + np.exp(-slope * 2 * z))
+    right = rng.random(len(z)) < 1 / (1 + np.exp(-slope * z))
     flipped = rng.random(len(z)) < rate
-    model = calibrate(np.where(right ^ flipped, z, -z))
-    low, high = model.rate_interval
-    assert low - 0.01 <= rate <= high + 0.01
+    return np.where(right ^ flipped, z, -z), flipped
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+def test_the_rate_is_found_and_the_posterior_is_calibrated(rate: float) -> None:
+    z, flipped = labelled(rate, slope=6.0)
+    model = calibrate(z)
+    assert model.rate == pytest.approx(rate, abs=0.02)
     assert model.weights.sum() == pytest.approx(1)
-    posterior = model.flipped(np.where(right ^ flipped, z, -z))
+    posterior = model.flipped(z)
     for lower, upper in ((0.0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1.0)):
         mine = (posterior >= lower) & (posterior < upper)
         if mine.sum() > 500:
             assert flipped[mine].mean() == pytest.approx(posterior[mine].mean(), abs=0.06)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+def test_margins_that_tell_little_leave_the_rate_open(rate: float) -> None:
+    low, high = calibrate(labelled(rate, slope=0.3)[0]).rate_interval
+    assert low - 0.01 <= rate <= high
+    assert high - low > 0.15
 
 
 def test_the_posterior_falls_with_the_margin() -> None:
@@ -256,7 +285,7 @@ def test_the_posterior_falls_with_the_margin() -> None:
     assert (np.diff(found) <= 1e-12).all()
 
 
-# --- features -------------------------------------------------------------------------------------------------------
+# --- features ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_surface_of_a_text_by_hand() -> None:
@@ -269,8 +298,20 @@ def test_the_surface_of_a_text_by_hand() -> None:
 
 
 def test_exchanged_sides_have_the_opposite_design() -> None:
-    texts, features = ["a b", "c d e", "f"], np.eye(3, dtype=np.float32)
+    texts, features = ["aa bb", "cc dd ee", "ff"], np.eye(3, dtype=np.float32)
     there, back = (np.array([0, 1]), np.array([1, 2]))
-    a, b = pair_design(texts, features, there, back), pair_design(texts, features, back, there)
+    prompts = ["aa?", "", "ff ff"]
+    a, b = (pair_design(prompts, texts, features, *sides) for sides in ((there, back), (back, there)))
     np.testing.assert_array_equal(a.dense, -b.dense)
     assert abs(a.sparse + b.sparse).max() == 0
+
+
+def test_cues_by_hand() -> None:
+    """Prompt words river, water; the text takes up one of them among three words, and repeats no run of three."""
+    figures = cues("What does the river do with water?", "I cannot say: rivers carry water. Water? 3")
+    said = {"cannot", "say", "rivers", "carry", "water", "3"}
+    assert figures[:3] == pytest.approx([1 / 2, 1 / 6, np.log(6)])
+    assert len(said) == 6
+    assert figures[3:8] == pytest.approx([0, 1, 0, 0, 1])
+    assert figures[8:] == pytest.approx([np.log(2), 0, 1])
+    assert cues("", "") == pytest.approx([0.0] * 3 + [0.0] * 3 + [1.0] + [0.0] * 4)

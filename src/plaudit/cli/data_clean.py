@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EPILOG", "clean"]
 
+FINDINGS = (
+    "duplicates, near-duplicates, contradictory, empty, identical, near-identical, identical-after-truncation, "
+    "too-long, leaked, contaminated, artefacts, language, noise"
+)
 EPILOG = (
     "[bold]Examples[/]\n"
     "plaudit data clean pairs.jsonl better.jsonl --drop duplicates --drop identical --drop empty\n"
@@ -24,15 +28,12 @@ EPILOG = (
     "plaudit data clean train.jsonl better.jsonl --drop leaked --against test.jsonl --dry-run\n"
     "plaudit data clean pairs.jsonl better.jsonl --flip noise --noise-threshold 0.8\n"
     "plaudit data clean pairs.jsonl better.jsonl --down-weight noise --full\n"
+    "plaudit data clean pairs.jsonl better.jsonl --drop noise --trusted checked.jsonl\n"
     "plaudit data clean pairs.jsonl better.jsonl --drop near-duplicates --balance source\n\n"
+    f"Findings: {FINDINGS}. plaudit data inspect shows them.\n\n"
     "Labels are flipped first; rows are dropped by the labels as they then are; kept rows are weighted; sources are "
     "balanced last. OUTPUT has the kept rows in their order with all their columns; OUTPUT.ledger.jsonl says what "
     "became of every other row, and why. Memory grows with the number of rows (about 0.7 kB each) and with the sample."
-)
-
-FINDINGS = (
-    "duplicates, near-duplicates, contradictory, empty, identical, near-identical, identical-after-truncation, "
-    "too-long, leaked, contaminated, artefacts, language, noise"
 )
 
 
@@ -42,7 +43,7 @@ def clean(
     drop: Annotated[
         list[str] | None,
         option(
-            "--drop", panel=DATA, metavar="FINDING", help=f"Remove the rows with a finding: {FINDINGS}. Repeatable."
+            "--drop", panel=DATA, metavar="FINDING", help="Remove the rows with this finding (see below). Repeatable."
         ),
     ] = None,
     flip: Annotated[
@@ -72,6 +73,14 @@ def clean(
             help="Drop or flip labels that are wrong with at least this probability (default: 0.5).",
         ),
     ] = None,
+    trusted: Annotated[
+        list[str] | None,
+        option("--trusted", panel=DATA, metavar="FILE", help="Pairs with right labels, for noise. Repeatable."),
+    ] = None,
+    embeddings: Annotated[
+        bool,
+        option("--embeddings/--no-embeddings", panel=DATA, help="Find noise with embeddings, or by words alone."),
+    ] = True,
     sample: Annotated[
         int | None,
         option("--sample", panel=DATA, metavar="N", min=20, help="Rows that noise and language look at (20,000)."),
@@ -138,6 +147,8 @@ def clean(
             benchmarks=benchmark or (),
             model=model,
             max_length=max_length,
+            trusted=trusted or (),
+            embeddings=embeddings,
             sample=None if full else SAMPLE if sample is None else sample,
             columns=columns,
             split=split,

@@ -307,7 +307,7 @@ def _print_finding(finding: Finding, name: str, console: Console) -> None:
         said = f": {hit.detail}" if hit.detail else ""
         console.print(cell(f"  {_where(hit.location, name)}{other}{said}"))
         for text in _shown(finding.name, hit.texts):
-            console.print(cell(f"    {shorten(text, 200)}", "dim", fit=True))
+            console.print(cell(f"    {shorten(text, 200)}", "dim"), no_wrap=True, overflow="ellipsis")
     console.print(cell(f"  {finding.advice}"))
     console.print(cell(_wrapped(finding.command), "cyan"), soft_wrap=True)
     console.print()

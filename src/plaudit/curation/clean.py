@@ -18,7 +18,7 @@ from plaudit.curation.clean_plan import BAD, DROPPABLE, FLIPPABLE, SAMPLE, TOKEN
 from plaudit.curation.inspect.languages import find_languages
 from plaudit.curation.inspect.scan import ScanOptions, as_example, scan_preferences
 from plaudit.curation.inspect.shared import PromptFile
-from plaudit.data import Columns
+from plaudit.data import Columns, load_preferences
 from plaudit.data.balance import row_weight
 from plaudit.data.examine import OnBadRow
 from plaudit.data.passes import Passes, Row, RowReport, Rows
@@ -54,6 +54,8 @@ def clean_preferences(
     benchmarks: Sequence[str | Path] = (),
     model: str | None = None,
     max_length: int | None = None,
+    trusted: Sequence[str | Path] = (),
+    embeddings: bool = True,
     sample: int | None = SAMPLE,
     columns: Columns | None = None,
     split: str | None = None,
@@ -91,6 +93,8 @@ def clean_preferences(
         benchmarks: benchmark files, for ``contaminated``.
         model, max_length: whose tokens count and the limit, for ``too-long`` and ``identical-after-truncation``; of the
             model the special tokens, for ``artefacts``. None as in `plaudit.inspect_preferences`.
+        trusted: files of pairs whose labels are believed, from which noise is learnt, too (``sample`` rows of each).
+        embeddings: False: noise is found by words, the surface and cues alone.
         sample: rows that noise and language look at, drawn at random; the others are left alone. None: all rows.
         columns: names of columns.
         split: as in `plaudit.load_preferences`.
@@ -108,8 +112,16 @@ def clean_preferences(
         OutputError: the output exists, is read, or cannot be written.
     """
     choice = Choice(tuple(drop), tuple(flip), tuple(down_weight), balance, noise_threshold)
-    choice.check(against, benchmarks, model, max_length, sample)
-    files = (*Passes(source, RowReport(), split=split, on_bad_row=on_bad_row).files, *against, *benchmarks)
+    choice.check(
+        against=against,
+        benchmark=benchmarks,
+        model=model,
+        max_length=max_length,
+        sample=sample != SAMPLE,
+        trusted=trusted,
+        no_embeddings=not embeddings,
+    )
+    files = (*Passes(source, RowReport(), split=split, on_bad_row=on_bad_row).files, *against, *benchmarks, *trusted)
     ledger = ledger_path(output)
     writers = [RowWriter(path, overwrite=overwrite, sources=files) for path in (output, ledger)]  # refuse now
     scan = scan_preferences(
@@ -123,7 +135,14 @@ def clean_preferences(
     choice.check_kind(scan.kind)
     plan = Plan(scan, choice, np.random.default_rng(seed))
     if choice.asks("noise"):
-        plan.ask_noise(seed, cache, extractor, _step(progress, "label noise"))
+        plan.ask_noise(
+            trusted=[pair for path in trusted for pair in load_preferences(path, max_samples=sample, seed=seed)],
+            seed=seed,
+            embeddings=embeddings,
+            cache=cache,
+            extractor=extractor,
+            progress=_step(progress, "label noise"),
+        )
     if "language" in choice.drop:
         find_languages(scan, _step(progress, "languages"))
     report = plan.decide()

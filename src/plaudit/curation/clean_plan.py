@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from plaudit.curation.inspect.row import TIE
 from plaudit.curation.inspect.scan import Scan
 from plaudit.curation.noise import SUSPECT, find_noise
 from plaudit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from plaudit.models.features import Extractor, FeatureCache
 
 __all__ = ["BAD", "DROPPABLE", "FLIPPABLE", "SAMPLE", "TOKENS", "Change", "Choice", "CleanReport", "Plan"]
 
@@ -37,8 +34,8 @@ class CleanReport:
 
     Attributes:
         rows: rows read, ``kept``: rows written (in a dry run: that would be).
-        dropped, flipped, weighted: rows by reason, the name of a finding; a row that is dropped counts once, for the
-            first reason that was given.
+        dropped, flipped, weighted: rows by reason, the name of a finding, 0 where none has it; a row that is dropped
+            counts once, for the first reason that was given.
         undecided: contradictory rows left as they are, because as many rows say the opposite.
         noise: figures of `find_noise`, where it was asked.
         unchecked: rows beyond the sample of noise and language, which were left alone.
@@ -47,9 +44,9 @@ class CleanReport:
 
     rows: int = 0
     kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    flipped: Counter[str] = field(default_factory=Counter)
-    weighted: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, int] = field(default_factory=dict)
+    flipped: dict[str, int] = field(default_factory=dict)
+    weighted: dict[str, int] = field(default_factory=dict)
     undecided: int = 0
     noise: dict[str, Any] | None = None
     unchecked: int = 0
@@ -87,8 +84,8 @@ class Choice:
     def asks(self, name: str) -> bool:
         return name in (*self.drop, *self.flip, *self.down_weight)
 
-    def check(self, against: Any, benchmarks: Any, model: str | None, max_length: int | None, sample: Any) -> None:
-        """Refuses what cannot be done or would have no effect."""
+    def check(self, **given: Any) -> None:
+        """Refuses what cannot be done or would have no effect; ``given``: the other options, by name."""
         for option, names, known in (
             ("drop", self.drop, DROPPABLE),
             ("flip", self.flip, FLIPPABLE),
@@ -106,36 +103,25 @@ class Choice:
                 raise ConfigError(f"{name} can be dropped, flipped or down-weighted: choose one of them")
         if self.noise_threshold is not None and not 0 < self.noise_threshold <= 1:
             raise ConfigError(f"--noise-threshold {self.noise_threshold:g}: expected a probability above 0, at most 1")
-        rules = (
-            ("--against", bool(against), "leaked" in self.drop, "--drop leaked", True),
-            ("--benchmark", bool(benchmarks), "contaminated" in self.drop, "--drop contaminated", True),
-            ("--model", model is not None, bool(TOKENS & {*self.drop}), "--drop too-long and the like", False),
-            (
-                "--max-length",
-                max_length is not None,
-                bool({"too-long", "identical-after-truncation"} & {*self.drop}),
-                "--drop too-long or identical-after-truncation",
-                False,
-            ),
-            (
-                "--noise-threshold",
-                self.noise_threshold is not None,
-                "noise" in (*self.drop, *self.flip),
-                "--drop noise or --flip noise",
-                False,
-            ),
-            (
-                "--sample",
-                sample != SAMPLE,
-                self.asks("noise") or "language" in self.drop,
-                "noise or language",
-                False,
-            ),
-        )
-        for option, given, used, user, required in rules:
-            if given and not used:
+        self._check_effects(given | {"noise_threshold": self.noise_threshold is not None})
+
+    def _check_effects(self, given: dict[str, Any]) -> None:
+        noise, dropped = self.asks("noise"), set(self.drop)
+        effects = {
+            "against": ("leaked" in dropped, "--drop leaked"),
+            "benchmark": ("contaminated" in dropped, "--drop contaminated"),
+            "model": (bool(TOKENS & dropped), f"--drop {', '.join(sorted(TOKENS))}"),
+            "max_length": (bool(TOKENS - {"artefacts"} & dropped), "--drop too-long or identical-after-truncation"),
+            "noise_threshold": ("noise" in (*self.drop, *self.flip), "--drop noise or --flip noise"),
+            "trusted": (noise, "noise"),
+            "no_embeddings": (noise, "noise"),
+            "sample": (noise or "language" in dropped, "noise or language"),
+        }
+        for name, (used, user) in effects.items():
+            option = f"--{name.replace('_', '-')}"
+            if given[name] and not used:
                 raise ConfigError(f"{option} has no effect without {user}; leave it out")
-            if required and used and not given:
+            if used and not given[name] and name in ("against", "benchmark"):
                 raise ConfigError(f"{user} needs {option} FILE")
 
     def check_kind(self, kind: str) -> None:
@@ -171,23 +157,10 @@ class Plan:
         self.weights: dict[int, float] = {}
         self.margins: dict[int, float] = {}
 
-    def ask_noise(
-        self,
-        seed: int,
-        cache: FeatureCache | None,
-        extractor: Extractor | None,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        """Fills the scan's posteriors for the rows of its sample."""
+    def ask_noise(self, **options: Any) -> None:
+        """Fills the scan's posteriors for the rows of its sample; options as in `find_noise`."""
         kept = self.scan.kept
-        found = find_noise(
-            [example for _, example in kept],
-            sample=None,
-            seed=seed,
-            cache=cache,
-            extractor=extractor,
-            progress=progress,
-        )
+        found = find_noise([example for _, example in kept], sample=None, **options)
         for suspect in found.suspects:
             self.scan.noise[kept[suspect.index][0]] = suspect.posterior
             self.margins[kept[suspect.index][0]] = suspect.margin
@@ -209,12 +182,12 @@ class Plan:
         if choice.down_weight:
             self.weights = {row: 1 - posterior for row, posterior in scan.noise.items() if row not in self.drops}
         self.flips = {row: change for row, change in self.flips.items() if row not in self.drops}
-        report.dropped = Counter(change.reason for change in self.drops.values())
-        report.flipped = Counter(change.reason for change in self.flips.values())
+        report.dropped = _counts(choice.drop, self.drops)
+        report.flipped = _counts(choice.flip, self.flips)
         if scan.bad:
             report.dropped[BAD] = scan.bad
         changed = sum(round(factor, 4) != 1 for factor in self.weights.values())
-        report.weighted = Counter({"noise": changed} if changed else {})
+        report.weighted = dict.fromkeys(choice.down_weight, changed)
         report.kept = len(scan) - len(self.drops)
         if choice.asks("noise") or "language" in choice.drop:
             report.unchecked = len(scan) - len(scan.kept)
@@ -270,6 +243,11 @@ class Plan:
             out = self.generator.choice(mine, len(mine) - int(counts.min()), replace=False)
             for row in out.tolist():
                 self.drops[row] = Change("drop", BALANCED, f"{name} has {len(mine):,} rows, not {counts.min():,}")
+
+
+def _counts(names: tuple[str, ...], changes: dict[int, Change]) -> dict[str, int]:
+    """Rows by reason; what was asked for and not found has 0."""
+    return dict.fromkeys(names, 0) | Counter(change.reason for change in changes.values())
 
 
 def _count(known: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> Any:

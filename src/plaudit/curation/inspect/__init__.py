@@ -9,6 +9,7 @@ from __future__ import annotations
 from plaudit.curation.inspect.findings import FINDINGS, Finding, Hit, hits_of, rows_of
 from plaudit.curation.inspect.languages import find_languages
 from plaudit.curation.inspect.lengths import TokenLengths
+from plaudit.curation.inspect.page import write_page
 from plaudit.curation.inspect.report import InspectReport
 from plaudit.curation.inspect.run import inspect_preferences
 from plaudit.curation.inspect.scan import Scan, ScanOptions, scan_preferences
@@ -28,4 +29,5 @@ __all__ = [
     "inspect_preferences",
     "rows_of",
     "scan_preferences",
+    "write_page",
 ]

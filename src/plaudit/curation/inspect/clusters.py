@@ -97,9 +97,10 @@ def _words(prompts: Sequence[str], labels: npt.NDArray[np.int64], count: int) ->
     """The five words of each cluster with the highest tf-idf, from those that three prompts have, or more.
 
     tf is the share of the cluster's prompts with the word, idf is log(1 / its share of all prompts), so a word that
-    one prompt repeats does not name a cluster. Scripts without spaces are read as pairs of characters.
+    one prompt repeats does not name a cluster. English stop words do not count. Scripts without spaces are read as
+    pairs of characters.
     """
-    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
     try:
         model = CountVectorizer(analyzer=_terms, binary=True, min_df=min(3, max(len(prompts) // 10, 1)))
@@ -108,6 +109,7 @@ def _words(prompts: Sequence[str], labels: npt.NDArray[np.int64], count: int) ->
         return [()] * count
     idf = -np.log(np.asarray(found.mean(axis=0)).ravel())
     names = model.get_feature_names_out()
+    idf[[name in ENGLISH_STOP_WORDS for name in names]] = 0.0
     words = []
     for place in range(count):
         weights = np.asarray(found[labels == place].mean(axis=0)).ravel() * idf

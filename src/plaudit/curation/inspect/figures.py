@@ -17,6 +17,8 @@ from plaudit.curation.inspect.texts import excerpt, ordered, plain
 __all__ = ["describe", "language_shares"]
 
 EXAMPLES, DRAWN = 3, 5_000
+LEAST_DECIDED = 20
+"""A rule about format or position that decides fewer pairs is left out: its interval would mean nothing."""
 _QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 _PARTS = {
     "pairs": ("prompt", "preferred", "other"),
@@ -125,7 +127,9 @@ def _add_shortcuts(scan: Scan, report: InspectReport) -> None:
         report.not_checked["first wins"] = (
             "no column says which response stood first (chosen_position, position, winner)"
         )
-    report.shortcuts = [found for found in rules if found is not None]
+    report.shortcuts = [
+        found for found in rules if found is not None and (found.decided >= LEAST_DECIDED or found is rules[0])
+    ]
     if len(marks):
         report.marks = {
             name: (float(bit[:, 0].mean()), float(bit[:, 1].mean())) for name, bit in zip(MARKS, bits, strict=True)

@@ -124,7 +124,7 @@ FINDINGS: dict[str, _Kind] = {
     ),
     "unbalanced-sources": _Kind(
         "one source outweighs the others", "draw as many rows of each, or weight them",
-        command="plaudit data balance {data} {out} --by source",
+        command="plaudit data balance {data} {out} --by {source} {sides}",
     ),
 }  # fmt: skip
 """Every finding, in the order of the report."""
@@ -166,7 +166,9 @@ def find_all(scan: Scan, names: Sequence[str], *, examples: int = 5, words: dict
             text, other = detail(row)
             hits.append(Hit(row, int(scan.index[row]), scan.location(row), text, other))
         checked = {"noise": len(scan.noise), "language": len(scan.kept)}.get(name, len(scan))
-        command = f"{kind.command} {{columns}}".format_map({"name": name, "out": "OUTPUT.jsonl", **words})
+        command = f"{kind.command}{' {columns}' * ('clean' in kind.command)}".format_map(
+            {"name": name, "out": "OUTPUT.jsonl", **words}
+        )
         found.append(
             Finding(
                 name,
@@ -188,12 +190,16 @@ def command_words(scan: Scan, against: Sequence[str], benchmarks: Sequence[str])
     length = "" if tokens is None else f"--max-length {tokens.max_length}"
     if tokens is not None and tokens.model != "embedded":
         length += f" --model {shlex.quote(tokens.model)}"
-    named = {name: value for name, value in vars(scan.mapping).items() if name not in ("kind", "group_by")}
-    columns = [f"--{name.replace('_', '-')}-column {shlex.quote(value)}" for name, value in named.items() if value]
+    named = {
+        name: getattr(scan.mapping, name) for name in ("prompt", "chosen", "rejected", "response", "score", "source")
+    }
+    columns = {name: f"--{name}-column {shlex.quote(value)}" for name, value in named.items() if value is not None}
     return {
         "data": shlex.quote(scan.name),
         "length": length,
-        "columns": " ".join(columns),
+        "columns": " ".join(columns.values()),
+        "sides": " ".join(columns.get(name, "") for name in ("prompt", "chosen", "rejected")),
+        "source": shlex.quote(named["source"] or "source"),
         "against": " ".join(f"--against {shlex.quote(path)}" for path in against),
         "benchmark": " ".join(f"--benchmark {shlex.quote(path)}" for path in benchmarks),
     }

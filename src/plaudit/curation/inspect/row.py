@@ -8,7 +8,7 @@ from typing import Any
 from plaudit.curation.inspect.shared import prompt_key
 from plaudit.curation.inspect.shortcuts import markdown_marks, position_of
 from plaudit.curation.inspect.sides import artefacts, near_identical
-from plaudit.curation.inspect.texts import key_of, normal, ordered, plain
+from plaudit.curation.inspect.texts import key_of, ordered, plain
 from plaudit.types import Example
 
 __all__ = [
@@ -51,12 +51,13 @@ class ScannedRow:
         self.sides = [responses[0], responses[-1]]
         texts = [plain(example.prompt), *map(plain, self.sides)]
         self.texts = texts
-        self.normal = [normal(text) for text in texts]
+        squeezed = [" ".join(text.split()) for text in texts]
+        self.normal = [text.casefold() for text in squeezed]
         self.prompt_key = prompt_key(example.prompt)
-        self.side_keys, self.label_key = (key_of(self.normal[1]), key_of(self.normal[2])), 0
+        self.side_keys, self.label_key = (key_of(squeezed[1]), key_of(squeezed[2])), 0
         if kind != "pairs":
             keyed = sorted(
-                zip((key_of(normal(plain(each))) for each in example.responses), example.labels, strict=True)
+                zip((key_of(" ".join(plain(each).split())) for each in example.responses), example.labels, strict=True)
             )
             self.side_keys = (key_of(repr([key for key, _ in keyed])),) * 2
             self.label_key = key_of(repr([label for _, label in keyed]))

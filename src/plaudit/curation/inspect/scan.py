@@ -78,7 +78,7 @@ class ColumnFacts:
         if not self.filled:
             self.example = value
         self.filled += 1
-        self.types[kind_of(value).removeprefix("a ").removeprefix("an ")] += 1
+        self.types["text" if type(value) is str else kind_of(value).removeprefix("a ").removeprefix("an ")] += 1
 
 
 @dataclass
@@ -91,8 +91,8 @@ class Scan:
         rows, bad, problems: rows read, those that could not be used, and the first messages about them.
         columns: facts about the columns, in order.
         index: which of the rows read it is, from 0.
-        prompts, sides: (N,) and (N, 2) keys of the normalised texts; of ratings and rankings twice that of all
-            responses.
+        prompts: (N,) keys of the normalised prompts.
+        sides: (N, 2) keys of the sides, white space aside; of ratings and rankings twice that of all responses.
         labels: (N,) keys of the labels of ratings and rankings.
         flags: (N,) bits.
         near: (N,) why the sides are near-identical, a place in `NEAR_REASONS`.

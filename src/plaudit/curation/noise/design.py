@@ -124,16 +124,14 @@ _SELF = re.compile(r"\b(?:i|my|me)\b")
 def cues(prompt: str, text: str) -> list[float]:
     """11 figures of how a text answers: words of the prompt taken up, new ones, repetition, refusing, giving reasons,
     echoing, asking back, numbers, paragraphs, speaking of itself. Words are English ones."""
-    asked, said = (
-        [word for word in _WORD.findall(part.casefold()) if word not in _COMMON] for part in (prompt, text)
-    )
+    asked, said = ([word for word in _WORD.findall(part.casefold()) if word not in _COMMON] for part in (prompt, text))
     wanted, used, low = set(asked), set(said), text.casefold()
     runs = [tuple(said[place : place + 3]) for place in range(len(said) - 2)]
     return [
         len(wanted & used) / max(len(wanted), 1),
         len(wanted & used) / max(len(used), 1),
         float(np.log1p(len(used - wanted))),
-        1 - len(set(runs)) / max(len(runs), 1),
+        1 - len(set(runs)) / len(runs) if runs else 0.0,
         float(_REFUSAL.search(low) is not None),
         float(np.log1p(len(_REASON.findall(low)))),
         float(low[:30] == prompt.casefold()[:30]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from plaudit.curation.noise.model import out_of_fold
+from plaudit.curation.noise.pairs import is_preference, read_pairs
 from plaudit.curation.noise.posterior import calibrate
 from plaudit.errors import ConfigError, DataError
-from plaudit.types import Example, Response, prompt_group
+from plaudit.types import Example
 
 if TYPE_CHECKING:
     from plaudit.curation.noise.design import PairDesign
@@ -95,15 +95,17 @@ class NoiseReport:
 def find_noise(
     examples: Sequence[Example],
     *,
+    trusted: Sequence[Example] = (),
     sample: int | None = 20_000,
     seed: int = 0,
+    embeddings: bool = True,
     cache: FeatureCache | None = None,
     extractor: Extractor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> NoiseReport:
     """Ranks pairs by the posterior probability that their label was flipped.
 
-    A Bradley-Terry model on embeddings, words and the surface of the responses that allows for flipped labels
+    A Bradley-Terry model on embeddings, words, the surface and cues of the responses that allows for flipped labels
     (`plaudit.curation.noise.model`) is fitted on four fifths of the pairs and asked about the rest, five times over.
     The same two texts, in any order, are never on both sides, so that no label speaks for itself; other pairs of the
     same prompt are, so that comparisons of one text with others tell. How strongly weights are held back is chosen by
@@ -111,24 +113,31 @@ def find_noise(
     are wrong for a reason that can be seen in the texts (a judge that always prefers the longer one) are not noise in
     this sense and are not found.
 
-    Memory grows with the pairs that are checked: about 4 kB each, more where texts are long.
+    About 1,000 pairs of long and varied texts tell little about each other. Trusted pairs of the same kind of task
+    from elsewhere help then: they are learnt from in every fold.
+
+    Memory grows with the pairs that are checked and trusted: about 15 kB each, more where texts are long.
 
     Args:
         examples: pairs; anything else is counted and left alone.
+        trusted: pairs whose labels are believed; ties and the like among them are left alone.
         sample: check at most this many pairs, drawn at random; None: all.
         seed: of the sample and the folds.
+        embeddings: False: words, the surface and cues alone, which takes seconds.
         cache: where features are kept; None: the user's (`plaudit.models.features.FeatureCache`).
         extractor: gives features; None: `plaudit.curation.embedding_features.PairEmbeddings`.
         progress: called with the number of pairs whose features are ready since the last call.
 
     Raises:
-        ConfigError: a sample below 20.
+        ConfigError: a sample below 20; or a cache or an extractor without embeddings.
         DataError: fewer than 20 pairs that can be checked.
         MissingExtraError: embeddings need the extra [embedded].
     """
     if sample is not None and sample < LEAST_PAIRS:
         raise ConfigError(f"a sample of {sample} pairs tells no noise; expected {LEAST_PAIRS} or more, or None for all")
-    usable = [index for index in range(len(examples)) if _can_be_checked(examples[index])]
+    if not embeddings and (cache is not None or extractor is not None):
+        raise ConfigError("a cache or an extractor has no effect without embeddings; leave it out")
+    usable = _usable(examples)
     if len(usable) < LEAST_PAIRS:
         raise DataError(
             f"label noise needs {LEAST_PAIRS} pairs with a preference and two different sides, got {len(usable)} "
@@ -138,12 +147,18 @@ def find_noise(
     chosen = usable
     if sample is not None and sample < len(usable):
         chosen = [usable[place] for place in np.sort(generator.choice(len(usable), sample, replace=False))]
-    design, groups = _read(examples, chosen, cache, extractor, progress)
+    pairs = [examples[index] for index in chosen] + [trusted[index] for index in _usable(trusted)]
+    if embeddings and extractor is None:
+        from plaudit.curation.embedding_features import PairEmbeddings
+
+        extractor = PairEmbeddings()
+    design, groups = read_pairs(pairs, extractor=extractor, cache=cache, progress=progress)
     folds = generator.permutation(groups.max() + 1)[groups] % FOLDS
+    folds[len(chosen) :] = -1
     scale = _choose_scale(design, folds, generator)
     plain = out_of_fold(design, folds, scale=scale)
-    rate = max(calibrate(plain.margins).rate, LEAST_RATE)
-    margins = out_of_fold(design, folds, scale=scale, rate=rate, start=plain.weights).margins
+    rate = max(calibrate(plain.margins[: len(chosen)]).rate, LEAST_RATE)
+    margins = out_of_fold(design, folds, scale=scale, rate=rate, start=plain.weights).margins[: len(chosen)]
     model = calibrate(margins)
     posteriors = model.flipped(margins)
     order = np.lexsort((np.arange(len(chosen)), margins, -posteriors))
@@ -162,78 +177,21 @@ def find_noise(
     )
 
 
-def _can_be_checked(example: Example) -> bool:
-    """Two texts, of which one is preferred."""
-    if len(example.responses) != 2 or example.labels[0] == example.labels[1] or example.input_ids is not None:
-        return False
-    first, second = map(_normal, example.responses)
-    return bool(first and second and first != second)
-
-
-def _normal(response: Response) -> str:
-    from plaudit.evaluation.baselines import response_text
-
-    return " ".join(response_text(response).casefold().split())
-
-
-def _read(
-    examples: Sequence[Example],
-    chosen: Sequence[int],
-    cache: FeatureCache | None,
-    extractor: Extractor | None,
-    progress: Callable[[int], None] | None,
-) -> tuple[PairDesign, npt.NDArray[np.int64]]:
-    """The design of the chosen pairs, preferred side first, and (N,) numbers equal where the two texts are."""
-    from plaudit.curation.embedding_features import PairEmbeddings
-    from plaudit.curation.noise.design import pair_design
-    from plaudit.evaluation.baselines import preferred_first, response_text
-    from plaudit.models.features import FeatureCache
-
-    places: dict[str, int] = {}
-    items: list[tuple[Any, Response]] = []
-    sides = np.empty((len(chosen), 2), dtype=np.int64)
-    groups: dict[tuple[str, ...], int] = {}
-    group = np.empty(len(chosen), dtype=np.int64)
-    for row, index in enumerate(chosen):
-        example = examples[index]
-        pair = preferred_first(example)
-        for side, response in enumerate(pair):
-            key = json.dumps([example.prompt, response], sort_keys=True, default=str)
-            if key not in places:
-                places[key] = len(items)
-                items.append((example.prompt, response))
-            sides[row, side] = places[key]
-        texts = (prompt_group(example.prompt), *sorted(map(_normal, pair)))
-        group[row] = groups.setdefault(texts, len(groups))
-    advance = _in_pairs(len(items), len(chosen), progress)
-    features = (cache or FeatureCache()).features(
-        extractor or PairEmbeddings(), [prompt for prompt, _ in items], [side for _, side in items], progress=advance
-    )
-    return pair_design([response_text(side) for _, side in items], features, sides[:, 0], sides[:, 1]), group
-
-
-def _in_pairs(items: int, pairs: int, progress: Callable[[int], None] | None) -> Callable[[int], None] | None:
-    """Turns counts of texts into counts of pairs."""
-    if progress is None:
-        return None
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        before, done = done * pairs // items, done + count
-        progress(done * pairs // items - before)
-
-    return advance
+def _usable(examples: Sequence[Example]) -> list[int]:
+    return [index for index in range(len(examples)) if is_preference(examples[index])]
 
 
 def _choose_scale(design: PairDesign, folds: npt.NDArray[np.int64], generator: np.random.Generator) -> float:
     """The factor on the prior variances under which the labels as they are, out of fold, are most probable."""
-    if len(design) > TRIED_PAIRS:
-        tried = np.sort(generator.choice(len(design), TRIED_PAIRS, replace=False))
+    asked = np.flatnonzero(folds >= 0)
+    if len(asked) > TRIED_PAIRS:
+        tried = np.sort(
+            np.concatenate([np.flatnonzero(folds < 0), generator.choice(asked, TRIED_PAIRS, replace=False)])
+        )
         design, folds = design.rows(tried), folds[tried]
     best, most = SCALES[0], -np.inf
     for scale in SCALES:
-        evidence = calibrate(out_of_fold(design, folds, scale=scale).margins).evidence
+        evidence = calibrate(out_of_fold(design, folds, scale=scale).margins[folds >= 0]).evidence
         if evidence < most:
             break
         best, most = scale, evidence

@@ -43,9 +43,7 @@ def fit(design: PairDesign, *, rate: float | Floats = 0.0, start: Weights | None
     return weights
 
 
-def _objective(
-    weights: Weights, design: PairDesign, transposed: Any, rate: float | Floats
-) -> tuple[float, Weights]:
+def _objective(weights: Weights, design: PairDesign, transposed: Any, rate: float | Floats) -> tuple[float, Weights]:
     """Minus the log of the posterior density of the weights, and its gradient."""
     from scipy.special import log_expit
 

@@ -12,9 +12,9 @@ which levels off at 1 - rho however large z is: that is how noise is told from h
 
 It is the class-conditional noise model that confident learning counts by thresholds (Northcutt, Jiang and Chuang 2021,
 section 3), here by likelihood, and symmetric, because the sides of a pair have no names. a (the slope of Platt 1999)
-and rho are not fixed: every figure is a mean over their own posterior, on a grid, with with a prior that is
-flat over log a and falls evenly from rho = 0 to rho = 0.5, where labels say nothing. So few or hard pairs give a wide
-interval for rho, not a wrong figure.
+and rho are not fixed: every figure is a mean over their own posterior, on a grid, with a prior that is flat over log a
+and falls evenly from rho = 0 to rho = 0.5, where labels say nothing. So few or hard pairs give a wide interval for rho,
+not a wrong figure.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class FlipModel:
             for rate, weight in zip(self.rates, weights, strict=True):
                 if weight > NEGLIGIBLE and rate > 0:
                     result += weight * rate * wrong / ((1 - rate) * (1 - wrong) + rate * wrong)
-        return result / max(self.weights[self.weights > NEGLIGIBLE].sum(), NEGLIGIBLE)
+        used: float = self.weights[self.weights > NEGLIGIBLE].sum()
+        result /= used
+        return result
 
 
 def calibrate(margins: Floats) -> FlipModel:
