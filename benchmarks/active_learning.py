@@ -21,9 +21,9 @@ ibm_eviconv_train, ukp_convarg and oasst_100trees, the scaling of the features o
                 to 400 (trapezoids), divided by 380: a mean accuracy
     interval    of the difference to random, 95%: t-interval over the seeds' differences (primary). Beside it a
                 bootstrap over seeds and, within them, held-out prompts
-    again       the five seeds left it open (+0.010 on ibm_argq_pairs, interval -0.001 to 0.022). What may be run next is
-                declared here before anybody has seen it: the same method, budgets and sets on the fresh seeds 5 to 14;
-                both results are to be kept and quoted together
+    again       the five seeds left it open (+0.010 on ibm_argq_pairs, interval -0.001 to 0.022). What may be run next
+                is declared here before anybody has seen it: the same method, budgets and sets on the fresh seeds 5 to
+                14; both results are to be kept and quoted together
     saving      the labels at which random's mean curve (running maximum, linear between budgets) reaches the accuracy
                 that the method has with 100, 200 and 400 labels, minus those labels
 
