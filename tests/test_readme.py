@@ -27,7 +27,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (row,) = (json.loads(block) for block in blocks("json"))
     places = ["France", "Peru", "Chad", "Nepal", "Cuba", "Fiji", "Mali", "Oman"]
     things = ["the capital", "the longest river", "the oldest city", "a famous dish", "the highest hill"]
-    rows = [{**row, "prompt": f"What is {thing} of {place}?"} for place in places for thing in things]
+    rows = [
+        {
+            "prompt": f"What is {thing} of {place}?",
+            "chosen": f"{thing}: {place}.",
+            "rejected": f"Not {thing} of {place}!",
+        }
+        for place in places
+        for thing in things
+    ]
     for name in ("pairs.jsonl", "other-pairs.jsonl"):
         (path / name).write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     answers = [{"prompt": row["prompt"], "response": row[side]} for side in ("chosen", "rejected")]
@@ -60,7 +68,7 @@ def test_every_command_of_the_readme_works(folder: Path) -> None:
     for line in commands:
         words = shlex.split(line.split(" > ")[0], comments=True)
         if words[:3] == ["plaudit", "data", "label"]:  # waits for a person; its own tests open the page
-            words += ["--report"]
+            continue
         output = run([sys.executable, "-m", "plaudit", *words[1:]], folder)
         flag = next((flag for flag in ("--output", "-o") if flag in words), None)
         if words[1] == "data":
