@@ -14,6 +14,7 @@ PlauditError                 anything plaudit refuses; the command line prints i
 │   └── ContractError        the checkpoint does not reproduce the scores it was saved with
 ├── EngineError              fast batches and plain ones disagree, or fast ones cannot work
 ├── DeviceError              the device asked for is not there
+├── RemoteError              a reward server is down or answers nonsense
 └── OutputError              an output that exists already or cannot be written
 
 Interrupted                  no refusal but a KeyboardInterrupt: SIGINT or SIGTERM stopped the run; exit code 130 or 143
@@ -36,6 +37,7 @@ __all__ = [
     "NotARewardModelError",
     "OutputError",
     "PlauditError",
+    "RemoteError",
     "RenderError",
     "RewardError",
     "RowError",
@@ -108,6 +110,10 @@ class EngineError(PlauditError):
 
 class DeviceError(PlauditError):
     """The device asked for is not there."""
+
+
+class RemoteError(PlauditError):
+    """A reward server that gives no scores: it is down, too slow, refuses the request, or answers nonsense."""
 
 
 class ScoreError(ItemError):

@@ -1,9 +1,10 @@
-"""From what a user writes to a scorer: a rule, several of them, a model folder, a Hub id."""
+"""From what a user writes to a scorer: a rule, several of them, a model folder, a Hub id, a server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from plaudit.registry import suggest
 from plaudit.rewards.base import REWARDS, make
 from plaudit.rewards.composite import Component, CompositeReward
 from plaudit.rewards.normalize import Normalizer
+from plaudit.rewards.remote import RemoteScorer, is_url
 from plaudit.types import Scorer
 
 __all__ = ["composite_from", "parse_reward", "resolve_scorer"]
@@ -35,6 +37,8 @@ def resolve_scorer(spec: str | Path | Mapping[str, Any] | Sequence[Any] | Scorer
               ``length{target: 50}`` (a folder of the same name is written ``./length``);
             - a ``.yaml`` file that describes a composite, see `composite_from`;
             - the folder of a model or an ensemble, or a Hub id;
+            - the address of a reward server, ``http://host:port/v1/reward``, with options in the same way, see
+              `plaudit.rewards.remote.RemoteScorer`;
             - several of these as a list, or a mapping: what `composite_from` takes.
         options: passed to `RewardModel.from_pretrained` (device, dtype, …); for an ensemble also ``combine`` and ``k``.
 
@@ -58,7 +62,7 @@ def composite_from(
 
     A mapping has ``rewards`` (the list), ``mode``, ``normalize`` and ``uncertainty_penalty``, see `CompositeReward`. A
     component is text as in ``length=0.3`` (see `parse_reward`), a scorer, or a mapping with ``reward`` (a name) or
-    ``model`` (a folder or Hub id), ``options``, ``weight``, ``name`` and ``normalizer``.
+    ``model`` (a folder, Hub id or server's address), ``options``, ``weight``, ``name`` and ``normalizer``.
 
     Args:
         spec: the description.
@@ -110,8 +114,10 @@ def parse_reward(text: str) -> dict[str, Any]:
 def _named(spec: str | Path, options: dict[str, Any]) -> Scorer:
     if isinstance(spec, str):
         found = _SPEC.fullmatch(spec.strip())
-        if found is not None and found["weight"] is None and found["what"].strip() in REWARDS.names():
-            return make(found["what"].strip(), _options(found["options"], spec) if found["options"] else None)
+        what = found["what"].strip() if found is not None and found["weight"] is None else ""
+        if is_url(spec.strip()) or what in REWARDS.names():
+            own = _options(found["options"], spec) if found is not None and found["options"] else {}
+            return make(what, own) if what in REWARDS.names() else _remote(what or spec.strip(), own)
     if str(spec).endswith((".yaml", ".yml")):
         return composite_from(spec, **options)
     return load_learned(spec, **options)
@@ -125,18 +131,28 @@ def _component(part: Any, where: str, options: dict[str, Any]) -> Component:
     _check_keys(part, _COMPONENT_KEYS, where)
     if ("reward" in part) == ("model" in part):
         raise ConfigError(
-            f"{where}: a component has a reward (a name) or a model (a folder or Hub id), got {dict(part)}"
+            f"{where}: a component has a reward (a name) or a model (a folder, Hub id or server), got {dict(part)}"
         )
     own = part.get("options") or {}
     if not isinstance(own, Mapping):
         raise ConfigError(f"{where}: options are a mapping, got {own!r}")
     if "reward" in part:
         scorer: Scorer = make(str(part["reward"]), own)
+    elif is_url(part["model"]):
+        scorer = _remote(part["model"], own)
     else:
         scorer = load_learned(str(part["model"]), **{**options, **own})
     normalizer = Normalizer.from_dict(dict(part["normalizer"])) if part.get("normalizer") else Normalizer()
     spec = {key: part[key] for key in ("reward", "model", "options") if key in part}
     return Component(scorer, part.get("weight", 1.0), str(part.get("name", "")), normalizer, spec)
+
+
+def _remote(url: str, options: Mapping[str, Any]) -> RemoteScorer:
+    known = [each.name for each in fields(RemoteScorer) if each.name != "url"]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"{url} has no option {option!r}{suggest(option, known)}; it has {', '.join(known)}")
+    return RemoteScorer(url, **options)
 
 
 def _looks_like_a_name(what: str) -> bool:

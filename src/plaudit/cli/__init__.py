@@ -17,6 +17,7 @@ from plaudit.cli import (
     demo,
     distill,
     evaluate,
+    export,
     laplace,
     leaderboard,
     merge,
@@ -25,6 +26,7 @@ from plaudit.cli import (
     rank,
     render,
     rewards,
+    rl,
     score,
     train,
     uncertainty,
@@ -55,5 +57,7 @@ app.add_typer(data.app, name="data")
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=verify.EPILOG)(verify.verify)
+app.command(epilog=export.EPILOG)(export.export)
+app.add_typer(rl.app, name="rl", help="Train a policy with a reward model: PPO, RLOO, GRPO, online DPO.")
 app.command(epilog=push.EPILOG)(push.push)
 app.command(epilog=render.EPILOG)(render.render)

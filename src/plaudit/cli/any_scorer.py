@@ -43,12 +43,12 @@ def needs_model(scorers: list[Scorer], options: dict[str, Any]) -> None:
     """
     if options and not any(map(_has_model, scorers)):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(options))
-        raise ConfigError(f"{names}: no effect on reward functions, which are no models; leave it out")
+        raise ConfigError(f"{names}: no effect on reward functions and servers; leave it out")
 
 
 def _has_model(scorer: Scorer) -> bool:
     from plaudit.rewards import CompositeReward
 
     if isinstance(scorer, CompositeReward):
-        return any("model" in component.spec for component in scorer.components)
+        return any(_has_model(component.scorer) for component in scorer.components)
     return hasattr(scorer, "score_items")

@@ -34,8 +34,8 @@ EPILOG = (
     "plaudit evaluate -m my-rm --data pairs.jsonl --by domain --by level --json\n"
     "plaudit evaluate -m my-rm -m length --data rankings.jsonl\n"
     "plaudit evaluate -m my-rm --benchmark rm-bench --benchmark-data rm_bench.jsonl\n\n"
-    "MODEL is the folder or Hub id of a reward model or an ensemble, a reward function (see plaudit rewards list), or "
-    "a YAML file with several."
+    "MODEL is the folder or Hub id of a reward model or an ensemble, a server (http://host:port/v1/reward), a reward "
+    "function (see plaudit rewards list), or a YAML file with several."
 )
 
 Models = Annotated[
@@ -229,7 +229,7 @@ def _check_no_data(**given: Any) -> None:
 
 def _scorers(models: list[str], options: dict[str, Any]) -> Iterable[tuple[str, Scorer]]:
     """One at a time, so that one model is in memory at a time; with a short name that tells it from the others."""
-    names = [shorten(Path(model).name or model, 30) for model in models]
+    names = [shorten(model.partition("://")[2] or Path(model).name or model, 30) for model in models]
     for model, name in zip(models, names, strict=True):
         scorer = load_any_scorer(model, options)
         yield (name if names.count(name) == 1 else shorten(model, 30)), scorer

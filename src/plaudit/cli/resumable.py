@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,11 +24,14 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["ResumableLines", "encoded"]
+__all__ = ["OTHERWISE", "ResumableLines", "check_same_facts", "encoded"]
 
 logger = logging.getLogger(__name__)
 
 BLOCK = 1 << 16
+OTHERWISE = "give what was given then, or start anew with --overwrite"
+ALIKE = 1e-4
+"""Golden scores so near to each other are those of one model, on this device or another."""
 
 
 class ResumableLines:
@@ -220,3 +224,34 @@ def _end_of_last_line(file: IO[bytes]) -> int:
             return start + newline + 1
         end = start
     return 0
+
+
+def check_same_facts(lines: ResumableLines, now: dict[str, Any]) -> None:
+    """Scores of one model only come into one file.
+
+    Args:
+        lines: the file.
+        now: what decides its lines; ``golden`` may differ by the last digits, and ``model`` where that does not.
+
+    Raises:
+        ConfigError: the unfinished file was started with something else; names every difference.
+    """
+    then = lines.facts()
+    if then is None:
+        return
+    differ = [
+        f"{name} (was {then.get(name)!r}, now {now[name]!r})"
+        for name in now
+        if name not in ("model", "golden")
+        if then.get(name) != now[name]
+    ]
+    if not _alike(then.get("golden", []), now["golden"]):
+        differ.insert(0, f"model (was {then.get('model')!r}, now {now['model']!r}, which scores otherwise)")
+    if differ:
+        raise ConfigError(f"--resume: {lines.partial} was made with other settings: {', '.join(differ)}; {OTHERWISE}")
+
+
+def _alike(then: list[float], now: list[float]) -> bool:
+    return len(then) == len(now) and all(
+        math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) for a, b in zip(then, now, strict=True)
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,7 +15,7 @@ import typer
 from plaudit.cli import options as o
 from plaudit.cli.loading import parse_prompt
 from plaudit.cli.output import advance_bar, complain, say, shorten, stderr_console
-from plaudit.cli.resumable import ResumableLines
+from plaudit.cli.resumable import OTHERWISE, ResumableLines, check_same_facts
 from plaudit.errors import ConfigError, PlauditError
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def _score_rows(
     if lines is None:
         _print_rows(scorer, rows, source, as_json=as_json)
         return
-    _check_same(lines, facts := scorer.facts() | columns)
+    check_same_facts(lines, facts := scorer.facts() | columns)
     with lines.open(facts):
         _write_rows(scorer, rows, source, lines, ctx=ctx)
     say(f"wrote {lines.count:,} rows to {lines.target}")
@@ -284,40 +283,6 @@ def _total(source: str) -> int | None:
     path = Path(source).expanduser()
     cheap = suffix_of(path) in (".jsonl", ".ndjson", ".parquet")
     return count_rows(path) if cheap and path.is_file() and sys.stderr.isatty() else None
-
-
-# -- going on --------------------------------------------------------------------------------------------------------
-
-OTHERWISE = "give what was given then, or start anew with --overwrite"
-ALIKE = 1e-4
-"""Golden scores so near to each other are those of one model, on this device or another."""
-
-
-def _check_same(lines: ResumableLines, now: dict[str, Any]) -> None:
-    """Scores of one model only come into one file.
-
-    Raises:
-        ConfigError: the unfinished file was started with something else; names every difference.
-    """
-    then = lines.facts()
-    if then is None:
-        return
-    differ = [
-        f"{name} (was {then.get(name)!r}, now {now[name]!r})"
-        for name in now
-        if name not in ("model", "golden")
-        if then.get(name) != now[name]
-    ]
-    if not _alike(then.get("golden", []), now["golden"]):
-        differ.insert(0, f"model (was {then.get('model')!r}, now {now['model']!r}, which scores otherwise)")
-    if differ:
-        raise ConfigError(f"--resume: {lines.partial} was made with other settings: {', '.join(differ)}; {OTHERWISE}")
-
-
-def _alike(then: list[float], now: list[float]) -> bool:
-    return len(then) == len(now) and all(
-        math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) for a, b in zip(then, now, strict=True)
-    )
 
 
 # -- single texts ----------------------------------------------------------------------------------------------------

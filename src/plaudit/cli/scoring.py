@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from plaudit.cli.any_scorer import needs_model
 from plaudit.cli.loading import load_reward_model
 from plaudit.cli.output import say, waiting
 from plaudit.errors import ConfigError
@@ -23,6 +24,9 @@ def load_scorer(
 ) -> RowScorer:
     """A scorer from ``--model`` or from ``--reward``, one of which is given; ``attributes``: a model's are told too."""
     attributes = options.pop("attributes", None)
+    if model is not None and model.lower().startswith(("http://", "https://")):
+        given = {"attributes": attributes, "overlong": overlong if overlong != "error" else None} | options
+        return RewardScorer(load_rewards([model], **given), None, references=False)
     if model is not None:
         options["trust_remote_code"] = bool(options.get("trust_remote_code"))
         if attributes:
@@ -51,9 +55,7 @@ def load_rewards(rewards: Sequence[str], **options: Any) -> CompositeReward:
             composite = composite_from(only, **given)
         else:
             composite = composite_from(list(rewards), **given)
-    if given and not any("model" in component.spec for component in composite.components):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise ConfigError(f"{names}: no effect on reward functions, which are no models; leave it out")
+    needs_model([composite], given)
     if len(composite.components) > 1 or composite.normalize != "none":
         say(repr(composite))
     return composite

@@ -16,7 +16,7 @@ from plaudit.errors import RowError
 from plaudit.evaluation.scoring_rows import to_scoring_row
 from plaudit.types import Example
 
-__all__ = ["read_candidates", "to_candidates"]
+__all__ = ["read_candidate_rows", "read_candidates", "to_candidates"]
 
 
 def read_candidates(
@@ -38,6 +38,21 @@ def read_candidates(
     Raises:
         RowError: a row of another shape; names file, line and columns.
     """
+    rows = read_candidate_rows(
+        source, split=split, prompt_column=prompt_column, response_column=response_column, gold_column=gold_column
+    )
+    return (example for example, _ in rows)
+
+
+def read_candidate_rows(
+    source: str | Path,
+    *,
+    split: str | None = None,
+    prompt_column: str | None = None,
+    response_column: str | None = None,
+    gold_column: str | None = None,
+) -> Iterator[tuple[Example, dict[str, Any]]]:
+    """`read_candidates`, each with the other columns of its row: without the responses and their gold scores."""
     for location, row in open_source(source, split=split).read():
         if isinstance(row, RowError):
             raise row
@@ -50,7 +65,9 @@ def read_candidates(
                 location,
             )
         example = to_candidates(row, location, prompt_column, name)
-        yield example if gold_column is None else _with_gold(example, row, gold_column, location)
+        if gold_column is not None:
+            example = _with_gold(example, row, gold_column, location)
+        yield example, {key: value for key, value in row.items() if key not in (name, gold_column)}
 
 
 def to_candidates(row: Mapping[str, Any], location: str, prompt_column: str | None, response_column: str) -> Example:

@@ -109,14 +109,18 @@ def _disagreement(values: list[float]) -> dict[str, Any]:
 
 
 class RewardScorer:
-    """Reward functions (and models) combined; each one's own scores are told too."""
+    """Reward functions (and models) combined, with each one's own scores. ``references``: rows may have some."""
 
-    def __init__(self, composite: CompositeReward, reference_column: str | None) -> None:
-        self.composite, self.reference_column = composite, reference_column
+    def __init__(self, composite: CompositeReward, reference_column: str | None, *, references: bool = True) -> None:
+        self.composite, self.reference_column, self.references = composite, reference_column, references
 
     def rows(self, chunk: Sequence[ScoringRow], advance: Advance) -> list[Scored]:
         items = [item for row in chunk for item in row.items]
-        references = [reference_of(row.row, row.location, self.reference_column) for row in chunk for _ in row.items]
+        references = None
+        if self.references:
+            references = [
+                reference_of(row.row, row.location, self.reference_column) for row in chunk for _ in row.items
+            ]
         try:
             raw = self.composite.raw(
                 [item.prompt for item in items], [item.response for item in items], references=references

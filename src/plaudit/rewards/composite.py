@@ -13,6 +13,7 @@ import numpy.typing as npt
 from plaudit.errors import ConfigError, ItemError, PlauditError, RewardError, RowError
 from plaudit.rewards.base import RewardFunction
 from plaudit.rewards.normalize import NORMALIZATIONS, Normalization, Normalizer
+from plaudit.rewards.remote import RemoteScorer
 from plaudit.types import Prompt, Response, Scorer
 
 __all__ = ["MODES", "Component", "CompositeReward"]
@@ -272,7 +273,7 @@ class CompositeReward:
 
 def name_of(scorer: Any) -> str:
     """What a scorer is called where nobody named it."""
-    if isinstance(scorer, RewardFunction):
+    if isinstance(scorer, (RewardFunction, RemoteScorer)):
         return scorer.name
     folder = getattr(scorer, "folder", None) or getattr(scorer, "base_model", None)
     return str(folder).rstrip("/").split("/")[-1] if folder else type(scorer).__name__

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from plaudit.errors import Interrupted
 
-__all__ = ["Stopper", "stop_on_signals"]
+__all__ = ["Stopper", "receiving", "stop_on_signals"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SETTLE_SECONDS = 1.0
@@ -112,16 +112,28 @@ class Stopper(TrainerCallback):
 def stop_on_signals(
     trainer: Trainer, say: Callable[[str], None], over_ranks: Callable[[float], float]
 ) -> Iterator[None]:
-    """Lays `Stopper` around ``trainer.train()``.
-
-    Signals reach Python's main thread only; in another thread, nothing is changed. A signal that is ignored (as by
-    ``nohup``) stays ignored.
+    """Lays `Stopper` around ``trainer.train()``, see `receiving`.
 
     Raises:
         Interrupted: a signal came; the run has stopped with a checkpoint, or, at a second signal, at once.
     """
     stopper = Stopper(say, over_ranks)
     trainer.add_callback(stopper)
+    try:
+        with receiving(stopper):
+            yield
+            stopper.finish(trainer)
+    finally:
+        trainer.remove_callback(stopper)
+
+
+@contextmanager
+def receiving(stopper: Stopper) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM go to ``stopper``.
+
+    Signals reach Python's main thread only; in another thread, nothing is changed. A signal that is ignored (as by
+    ``nohup``) stays ignored.
+    """
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -130,8 +142,6 @@ def stop_on_signals(
         signal.signal(number, stopper.receive)
     try:
         yield
-        stopper.finish(trainer)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        trainer.remove_callback(stopper)

@@ -29,7 +29,18 @@ from plaudit.training.prepare import RenderReport
 from plaudit.training.same_run import ONCE, check_same_settings, forget_start, record_start
 from plaudit.training.trainer import RewardTrainer
 
-__all__ = ["NoSteps", "clean_up", "last_checkpoint", "prepare_output", "publish", "run_folder", "save_artifact"]
+__all__ = [
+    "NoSteps",
+    "claim_folder",
+    "clean_up",
+    "found_checkpoint",
+    "last_checkpoint",
+    "make_folder",
+    "prepare_output",
+    "publish",
+    "run_folder",
+    "save_artifact",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +58,48 @@ def clean_up(config: TrainConfig) -> None:
 
 def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | None:
     """Refuses an output that is in use; returns the checkpoint to resume from."""
-    output, run = config.output, run_folder(config)
+    run = run_folder(config)
+    claim_folder(config.output, run, overwrite=config.overwrite, resume=config.resume)
+    if config.resume:
+        check_same_settings(config, run)
+    make_folder(config.output, run)
+    if not config.resume:
+        record_start(config, run)
+        return None
+    return found_checkpoint(run, say)
+
+
+def claim_folder(output: Path, run: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuses an output that is in use; removes an unfinished run that is to be overwritten.
+
+    Raises:
+        OutputError: a finished or unfinished run is in the way, or there is none to resume.
+    """
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; choose a folder")
     in_use = output.exists() and any(output.iterdir())
-    if in_use and not config.overwrite and not (config.resume and run.exists()):
-        done = "; it is finished, there is nothing to resume" if config.resume else ""
+    if in_use and not overwrite and not (resume and run.exists()):
+        done = "; it is finished, there is nothing to resume" if resume else ""
         raise OutputError(
             f"{output} exists already{done}; choose another output, or replace it with overwrite (--overwrite)"
         )
-    if run.exists() and not (config.overwrite or config.resume):
+    if run.exists() and not (overwrite or resume):
         raise OutputError(
             f"{run} holds an unfinished run: go on with resume (--resume), or start anew with overwrite (--overwrite)"
         )
-    if run.exists() and config.overwrite:
+    if run.exists() and overwrite:
         shutil.rmtree(run)
     _remove_litter(run)
-    if config.resume and not run.exists():
+    if resume and not run.exists():
         raise OutputError(f"nothing to resume: there is no {run}; start without resume")
-    if config.resume:
-        check_same_settings(config, run)
+
+
+def make_folder(output: Path, run: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
         probe = run / ".write"
@@ -74,11 +107,12 @@ def prepare_output(config: TrainConfig, say: Callable[[str], None]) -> Path | No
         probe.unlink()
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}; choose another output") from error
-    checkpoint = last_checkpoint(run) if config.resume else None
-    if not config.resume:
-        record_start(config, run)
-    else:
-        say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
+
+
+def found_checkpoint(run: Path, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to go on from, said aloud."""
+    checkpoint = last_checkpoint(run)
+    say(f"resuming from {checkpoint.name}" if checkpoint else "no checkpoint yet: starting from the beginning")
     return checkpoint
 
 

@@ -14,7 +14,7 @@ from plaudit.errors import ConfigError
 from plaudit.files import atomic_text
 from plaudit.training.config import TrainConfig
 
-__all__ = ["ONCE", "check_same_data", "check_same_settings", "forget_start", "record_start"]
+__all__ = ["ONCE", "check_same_data", "check_same_settings", "forget_start", "record_start", "refuse_changes"]
 
 ONCE = {"overwrite", "resume", "preflight", "push_to_hub", "hub_private"}
 """What is wanted of one call and is no part of the run."""
@@ -46,8 +46,19 @@ def check_same_settings(config: TrainConfig, run: Path) -> None:
         return
     usual = _settings(TrainConfig(data={"source": config.data.source}, output=config.output))
     before = {key: then.get(key, usual.get(key)) for key in {*then, *now}}  # an older version knew fewer settings
+    refuse_changes(before, now)
+
+
+def refuse_changes(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Compares two records of settings.
+
+    Raises:
+        ConfigError: names every difference.
+    """
     changed = [
-        f"{key} (was {before[key]!r}, now {now.get(key)!r})" for key in sorted(before) if before[key] != now.get(key)
+        f"{key} (was {then.get(key)!r}, now {now.get(key)!r})"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key)
     ]
     if changed:
         raise ConfigError(

@@ -16,7 +16,7 @@ from plaudit.evaluation.scored import example_scores, length_of
 from plaudit.metrics.intervals import Array
 from plaudit.types import Example, Scorer
 
-__all__ = ["BenchmarkInfo", "list_benchmarks", "published_reports", "run_benchmark", "scored_examples"]
+__all__ = ["BenchmarkInfo", "chunked", "list_benchmarks", "published_reports", "run_benchmark", "scored_examples"]
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ def published_reports(
 def _scored_rows(
     scorer: Scorer, rows: Iterable[BenchmarkRow], overlong: str, progress: Callable[[int], None] | None
 ) -> Iterator[ScoredRow]:
-    for chunk in _chunks(rows, lambda row: row.example):
+    for chunk in chunked(rows, lambda row: row.example):
         examples = [row.example for row in chunk]
         for row, scores in zip(chunk, _scores(scorer, examples, overlong), strict=True):
             yield ScoredRow.of(row, scores)
@@ -151,7 +151,7 @@ def scored_examples(
     learned = [hasattr(scorer, "score_items") for scorer in scorers]
     if overlong != "error" and not any(learned):
         raise ConfigError(f"overlong {overlong!r} has a meaning only for a learned model, and there is none")
-    for chunk in _chunks(examples, lambda example: example):
+    for chunk in chunked(examples, lambda example: example):
         by_scorer = [
             _scores(scorer, chunk, overlong if is_learned else "error")
             for scorer, is_learned in zip(scorers, learned, strict=True)
@@ -178,7 +178,8 @@ def _scores(scorer: Scorer, examples: list[Example], overlong: str) -> list[Arra
         raise RowError(f"reward {reward!r}: {error.problem}" if reward else error.problem, example.location) from error
 
 
-def _chunks(rows: Iterable[T], example_of: Callable[[T], Example]) -> Iterator[list[T]]:
+def chunked(rows: Iterable[T], example_of: Callable[[T], Example]) -> Iterator[list[T]]:
+    """Rows some at a time, cut by the rows alone, so that a run that goes on cuts as the one before it did."""
     chunk: list[T] = []
     responses = characters = 0
     for row in rows:

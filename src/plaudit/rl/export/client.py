@@ -1,0 +1,225 @@
+"""A reward model behind a server, as a scorer: rendered here by its own contract, computed there.
+
+Token ids are sent where the server takes them, so that nothing is tokenised twice. What comes back is checked: as many
+scores as texts, each one finite number. A server that fails is asked again a few times; then an error ends the run.
+There is no score in place of one that is missing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plaudit.errors import ConfigError, ContractError, ModelError, RemoteError
+from plaudit.formatting import Rendered, Renderer, RenderItem
+from plaudit.formatting.turns import without_oldest_turn
+from plaudit.models.build import load_tokenizer
+from plaudit.models.calibrated import load_calibration
+from plaudit.models.contract import GoldenCheck, ScoringContract, tolerance
+from plaudit.rl.export.dialects import DIALECTS, Answer, Dialect, Sent, pair_of
+from plaudit.types import Prompt, Response
+
+__all__ = ["ServedModel"]
+
+logger = logging.getLogger(__name__)
+
+
+class ServedModel:
+    """A reward model that a server computes; a `Scorer`.
+
+    Args:
+        folder: with the contract and the tokenizer of the model (weights are not read).
+        url: where the server listens, ``http://host:port``.
+        dialect: what it speaks: ``vllm``, ``sglang`` or ``tei``.
+        timeout: seconds that one request may take.
+        retries: how often a failed request is sent again, with waits of 0.5, 1, 2, … seconds.
+
+    Attributes:
+        contract, calibration: of the folder; the calibration may be None.
+
+    Raises:
+        ModelError: the folder holds no contract.
+        ContractError: its chat template is not the one that the contract knows.
+    """
+
+    def __init__(self, folder: str | Path, url: str, dialect: str, *, timeout: float = 120.0, retries: int = 4) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"expected the address of a server as http://host:port, got {url!r}")
+        if timeout <= 0 or retries < 0:
+            raise ConfigError(f"timeout is above 0 and retries 0 or more, got {timeout} and {retries}")
+        contract = ScoringContract.load(Path(folder))
+        if contract is None:
+            raise ModelError(f"{folder} has no scoring contract; give a folder written by plaudit export")
+        self.contract = contract
+        self.dialect: Dialect = DIALECTS.get(dialect)
+        self.url, self.timeout, self.retries = url.rstrip("/"), timeout, retries
+        self.calibration = load_calibration(str(folder), None, Path(folder))
+        self.renderer = Renderer(load_tokenizer(folder), contract.render)
+        self._rendering = threading.Lock()  # a fast tokenizer is not to be used by two threads at once
+        if self.renderer.hash != contract.render_hash:
+            raise ContractError(
+                f"{folder}: the rendering is another one than when the model was saved (hash {self.renderer.hash}, "
+                f"saved {contract.render_hash}): the chat template or the contract was edited"
+            )
+
+    def score(
+        self,
+        prompts: Sequence[Prompt] | None,
+        responses: Sequence[Response],
+        *,
+        references: Sequence[str | None] | None = None,
+        overlong: str = "error",
+    ) -> npt.NDArray[np.float32]:
+        """Raw scores, shape (N,), float32, all finite; arguments as of `RewardModel.score`.
+
+        Raises:
+            RenderError: an empty response, or one that is too long; names its index.
+            RemoteError: the server is down, refuses the request, or answers nonsense.
+        """
+        if references is not None and any(reference is not None for reference in references):
+            raise ConfigError("a learned reward model compares with no references; leave them out")
+        if isinstance(responses, str) or isinstance(prompts, str):
+            raise ConfigError("score takes lists of prompts and responses")
+        prompts = [None] * len(responses) if prompts is None else prompts
+        if len(prompts) != len(responses):
+            raise ConfigError(f"as many prompts as responses are needed, got {len(prompts)} and {len(responses)}")
+        return self._ask(self.sent(prompts, responses, overlong=overlong))
+
+    def sent(self, prompts: Sequence[Prompt], responses: Sequence[Response], *, overlong: str = "error") -> list[Sent]:
+        """What is sent for N texts: each as its contract renders it."""
+        texts = []
+        for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+            item = RenderItem(prompt, response)
+            text = Sent(item, self._render(item, index, overlong), index)
+            texts.append(text if self.dialect.expresses(text) else self._cut(text))
+        return texts
+
+    def check(self, allowed: float | None = None) -> tuple[list[GoldenCheck], int]:
+        """The golden inputs of the contract, scored by the server.
+
+        Args:
+            allowed: tolerance, relative to max(1, |score|); None: that of the contract.
+
+        Returns:
+            One result for each that this dialect can express, and how many it cannot (texts that must be cut).
+        """
+        items = [golden.item for golden in self.contract.golden]
+        texts = self.sent([i.prompt for i in items], [i.response for i in items])
+        able = [place for place, text in enumerate(texts) if self.dialect.expresses(text)]
+        scores = self._ask([texts[place] for place in able])
+        if allowed is None:
+            allowed = tolerance(self.contract.dtype, self.contract.device, "server")
+        checks = []
+        for place, score in zip(able, scores, strict=True):
+            golden = self.contract.golden[place]
+            same = texts[place].rendered.input_ids == golden.input_ids
+            checks.append(golden.check(float(score), [float(score)], same, allowed))
+        return checks, len(items) - len(able)
+
+    def _render(self, item: RenderItem, index: int, overlong: str) -> Rendered:
+        with self._rendering:
+            result = self.renderer.render_batch([item], overlong=overlong)[0]
+        if isinstance(result, Rendered):
+            return result
+        raise type(result)(result.problem, index)
+
+    def _cut(self, text: Sent) -> Sent:
+        """An over-long pair with its prompt cut to a text that has exactly the tokens of the rendering, where one has."""
+        tokenizer, wanted, prompt = self.renderer.tokenizer, text.rendered.input_ids, text.item.prompt
+        if not tokenizer.is_fast or self.renderer.spec.layout != "pair":
+            return text
+        while prompt:
+            before, *reply = pair_of(RenderItem(prompt, text.item.response))
+            with self._rendering:
+                surplus = len(tokenizer(before, *reply, verbose=False)["input_ids"]) - len(wanted)
+                starts = tokenizer(before, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+                first = starts["offset_mapping"][surplus][0] if 0 <= surplus < len(starts["input_ids"]) else len(before)
+                shorter = RenderItem(before[first:], text.item.response)
+                found = self.renderer.render_batch([shorter])[0]
+            if isinstance(found, Rendered) and found.input_ids == wanted and not found.cut:
+                return Sent(shorter, found, text.index)
+            prompt = without_oldest_turn(prompt) if not isinstance(prompt, str) else None
+        return text
+
+    def _ask(self, texts: Sequence[Sent]) -> npt.NDArray[np.float32]:
+        scores = np.empty(len(texts), dtype=np.float32)
+        for places in self.dialect.batches(texts):
+            path, body = self.dialect.request([texts[place] for place in places])
+            scores[places] = self._one(path, body, len(places))
+        return scores
+
+    def _one(self, path: str, body: dict[str, Any], count: int) -> list[float]:
+        """One request, sent again where it fails."""
+        problem = ""
+        for attempt in range(self.retries + 1):
+            if attempt:
+                time.sleep(0.5 * 2 ** (attempt - 1))
+            try:
+                return self._finite(self.dialect.scores(path, self._post(path, body)), count)
+            except _RefusedError as error:
+                raise RemoteError(f"{self.url}{path}: {error}; the request is wrong for this server") from error
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, IndexError) as error:
+                problem = _describe(error)
+                logger.warning("%s%s: %s (attempt %d of %d)", self.url, path, problem, attempt + 1, self.retries + 1)
+        raise RemoteError(
+            f"{self.url}{path}: {problem}; tried {self.retries + 1} times. Is the server of plaudit export's serve.sh "
+            "running there?"
+        )
+
+    def _post(self, path: str, body: dict[str, Any]) -> Answer:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method="POST")
+        try:
+            with _OPENER.open(request, timeout=self.timeout) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code}: {' '.join(error.read(2000).decode('utf-8', 'replace').split())[:300]}"
+            if error.code < 500 and error.code not in (408, 425, 429):
+                raise _RefusedError(reason) from error
+            raise OSError(reason) from error
+
+    @staticmethod
+    def _finite(scores: Sequence[Any], count: int) -> list[float]:
+        if len(scores) != count:
+            raise ValueError(f"it answered {len(scores)} scores for {count} texts")
+        for score in scores:
+            if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < 3e38:
+                raise ValueError(f"it answered {score!r:.60} where a finite score was expected")
+        return [float(score) for score in scores]
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET without its body."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_StayHere)
+
+
+class _RefusedError(Exception):
+    """The server will never accept this request."""
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection ({error.reason})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it answered no JSON ({error})"
+    if isinstance(error, (KeyError, TypeError, IndexError)):
+        return f"its answer has another form than documented ({type(error).__name__}: {error})"
+    return str(error)

@@ -1,0 +1,111 @@
+"""From what a user says about the reward to a scorer that is proved to be one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from plaudit.errors import ConfigError, ModelError, OutputError
+from plaudit.models.ensemble_folder import is_ensemble
+from plaudit.rewards.composite import name_of
+from plaudit.rl import unsloth
+from plaudit.rl.config import RLConfig
+from plaudit.scorers import composite_from, resolve_scorer
+from plaudit.training.config import make_config
+from plaudit.training.distill.config import DistillConfig
+from plaudit.training.distill.run import run_distillation
+from plaudit.training.distill.sources import RewardModelValidator, check_functions
+from plaudit.types import Scorer
+
+__all__ = ["gold_scorers", "open_reward"]
+
+
+def open_reward(config: RLConfig, say: Callable[[str], None]) -> Scorer:
+    """The scorer that is optimised; a reward model that is to be trained is trained, saved and verified first.
+
+    Raises:
+        ModelError: no such model, a plain language model, a classifier.
+        ConfigError: something else that is no reward.
+    """
+    options = config.reward_options
+    (source,) = config.sources
+    if source == "reward_model_path":
+        path = str(config.reward_model_path)
+        if not Path(path).expanduser().is_dir():
+            raise ModelError(f"reward_model_path does not exist: {path}; give the folder that the model was saved in")
+        if config.backend == "unsloth" and not is_ensemble(Path(path).expanduser()):
+            if options:
+                raise ConfigError(f"reward_options {sorted(options)} have no effect with backend 'unsloth'; leave them out")
+            return unsloth.load_reward_model(Path(path).expanduser())
+        return resolve_scorer(path, **options)
+    if source == "reward_model_name":
+        name = str(config.reward_model_name)
+        if Path(name).expanduser().exists():
+            raise ConfigError(f"reward_model_name {name} is a local folder; give it as reward_model_path")
+        return resolve_scorer(name, **options)
+    if source == "train_custom_reward_model":
+        return _trained(config, say)
+    if isinstance(config.reward, (list, dict)):
+        return composite_from(config.reward, **options)
+    return resolve_scorer(config.reward, **options)
+
+
+def _trained(config: RLConfig, say: Callable[[str], None]) -> Scorer:
+    """A reward model from rules: really trained, saved, and loaded from where it was saved."""
+    output = config.reward_output
+    check_functions(config.reward_functions)
+    rewards = [part if isinstance(part, (str, dict)) else part for part in config.reward_functions or []]
+    values = {
+        "texts": config.reward_training_texts,
+        "rewards": composite_from(rewards, weights=config.reward_function_weights),
+        "model": config.reward_training_base_model or "embedded",
+        "output": output,
+        "seed": config.seed,
+        "overwrite": config.overwrite,
+        "resume": config.resume and output.with_name(output.name + ".scores").exists(),
+        **config.reward_training,
+    }
+    if config.resume and output.is_dir() and (output / "scoring_contract.json").is_file():
+        say(f"the reward model of this run is trained already: {output}")
+    else:
+        if output.is_dir() and any(output.iterdir()) and not config.overwrite:
+            raise OutputError(
+                f"{output} exists already; to use that reward model give it as reward_model_path, to train it anew "
+                "choose another reward_training_output_dir or overwrite (--overwrite)"
+            )
+        say(f"training the reward model from {len(rewards)} rules into {output}")
+        report = run_distillation(make_config(values, DistillConfig), say=say).report
+        for line in report.lines():
+            say(line)
+    RewardModelValidator.validate_local_path(str(output))
+    return resolve_scorer(output, **config.reward_options)
+
+
+def gold_scorers(config: RLConfig) -> dict[str, Scorer]:
+    """The watched scorers, by name.
+
+    Raises:
+        ConfigError: one of them is what is optimised.
+    """
+    optimised = {str(config.reward_model_path), str(config.reward_model_name)}
+    optimised |= {config.reward} if isinstance(config.reward, str) else set()
+    found: dict[str, Scorer] = {}
+    taken = {"reward"}  # what the optimised one is called
+    for spec in config.gold:
+        if isinstance(spec, (str, Path)) and str(spec) in optimised:
+            raise ConfigError(f"gold {spec} is what is optimised: it would only repeat the reward; give another scorer")
+        scorer = composite_from(spec) if isinstance(spec, (list, dict)) else resolve_scorer(spec)
+        name = Path(spec).name if isinstance(spec, (str, Path)) else name_of(scorer)
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        found[name] = scorer
+    return found
+
+
+def described(config: RLConfig) -> str:
+    """The reward in words, for reports."""
+    (source,) = config.sources
+    value = config.reward_output if source == "train_custom_reward_model" else getattr(config, source)
+    return value if isinstance(value, str) else json.dumps(value, default=str) if isinstance(value, list) else str(value)

@@ -1,0 +1,278 @@
+"""RLOO, GRPO and online DPO by TRL's trainers, with our rewards, journal, signals and checkpoints around them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from plaudit.errors import ConfigError, PlauditError
+from plaudit.metrics.repetition import repetition
+from plaudit.registry import suggest
+from plaudit.rl.config import RLConfig
+from plaudit.rl.job import ALGORITHMS, Job
+from plaudit.rl.rewards import Rewarded, completion_text
+from plaudit.training.interrupt import stop_on_signals
+
+__all__ = ["TRLAlgorithm"]
+
+OURS = {
+    "output_dir": "output_dir",
+    "max_steps": "max_steps",
+    "num_train_epochs": "num_epochs",
+    "learning_rate": "learning_rate",
+    "seed": "seed",
+    "temperature": "temperature",
+    "max_completion_length": "max_new_tokens",
+    "max_new_tokens": "max_new_tokens",
+    "per_device_train_batch_size": "batch_size",
+    "save_steps": "save_steps",
+    "gradient_checkpointing": "gradient_checkpointing",
+    "reward_weights": "the weights of a composite",
+    "report_to": "log.jsonl and report.html",
+}
+"""Fields of TRL's configurations that `RLConfig` sets, and by what."""
+
+ENTROPY = ("entropy", "objective/entropy")
+
+
+class TRLAlgorithm:
+    """One of TRL's online trainers as a registered algorithm.
+
+    Args:
+        module, config, trainer: where TRL has them.
+        answers: the name of its field for the length of an answer.
+        grouped: it samples ``num_generations`` answers to a prompt, and counts a batch in answers.
+    """
+
+    def __init__(self, module: str, config: str, trainer: str, *, answers: str, grouped: bool) -> None:
+        self.module, self.config_name, self.trainer_name = module, config, trainer
+        self.answers, self.grouped = answers, grouped
+        self.backends = ("trl", "unsloth")
+
+    def settings(self, options: dict[str, Any], config: RLConfig) -> dict[str, Any]:
+        """The options, once TRL's configuration is known to have them."""
+        kind = self._load(self.config_name)
+        known = {f.name for f in fields(kind)}
+        for name in options:
+            if name in OURS and name in known:
+                raise ConfigError(f"{name} is set by {OURS[name]}; use that")
+            if name not in known:
+                raise ConfigError(
+                    f"{config.algorithm}: unknown option {name!r}{suggest(name, sorted(known))}; options are the "
+                    f"fields of TRL's {self.config_name}"
+                )
+        return dict(options)
+
+    def train(self, job: Job) -> None:
+        from datasets import Dataset
+
+        config, policy = job.config, job.policy
+        rows = [{"prompt": self._prompt(job, i), "row": i} for i in range(len(job.tasks))]
+        meter = _Meter(job)
+        if job.checkpoint is None and PartialState().is_main_process:
+            job.take_samples(0)
+        with _quiet():
+            trainer: Trainer = self._load(self.trainer_name)(
+                model=policy.trained,
+                reward_funcs=meter,
+                args=self._arguments(job),
+                train_dataset=Dataset.from_list(rows),
+                processing_class=policy.tokenizer,
+                callbacks=[_Keeper(job, meter)],
+            )
+        trainer.remove_callback(_printer())
+        with stop_on_signals(trainer, job.say, _over_ranks), _quiet():
+            try:
+                trainer.train(resume_from_checkpoint=str(job.checkpoint) if job.checkpoint else None)
+            except PlauditError as error:
+                trainer._save_checkpoint(trainer.model, trial=None)
+                step = trainer.state.global_step
+                raise type(error)(
+                    f"{error}; the policy after step {step} is saved in {config.run_folder / f'checkpoint-{step}'}: "
+                    "go on with resume (--resume)"
+                ) from error
+        policy.model.eval()
+
+    def _arguments(self, job: Job) -> TrainingArguments:
+        config, options = job.config, dict(job.settings)
+        kind = self._load(self.config_name)
+        known = {f.name for f in fields(kind)}
+        share = PartialState().num_processes * int(options.get("gradient_accumulation_steps", 1))
+        size = config.batch_size * (int(options.setdefault("num_generations", 4)) if self.grouped else 1)
+        if size % share:
+            raise ConfigError(f"the {size} answers of a step cannot be shared by {share}; choose another batch_size")
+        cpu = job.policy.device.type == "cpu"
+        values: dict[str, Any] = {
+            "output_dir": str(job.folder),
+            "max_steps": job.steps,
+            "per_device_train_batch_size": size // share,
+            "temperature": config.temperature,
+            self.answers: config.max_new_tokens,
+            "seed": config.seed,
+            "logging_steps": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": cpu,
+            "bf16": not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+            "gradient_checkpointing": config.gradient_checkpointing,
+            "disable_dropout": True,
+            "dataloader_pin_memory": not cpu,
+            "save_strategy": "steps" if config.save_steps else "no",
+        }
+        if "max_length" in known and not self.grouped and "max_length" not in options:
+            longest = max(len(task.ids) for task in job.tasks.tasks)
+            values["max_length"] = longest + config.max_new_tokens  # nothing is cut
+        if config.save_steps:
+            values["save_steps"] = config.save_steps
+        if config.learning_rate is not None:
+            values["learning_rate"] = config.learning_rate
+        try:
+            with _quiet():
+                arguments: TrainingArguments = kind(**(values | options))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{config.algorithm}: {' '.join(str(error).split())[:300]}") from error
+        return arguments
+
+    def _prompt(self, job: Job, row: int) -> Any:
+        """A prompt as TRL renders it to the very ids that `Policy.render` gives."""
+        prompt = job.tasks.tasks[row].prompt.prompt
+        if isinstance(prompt, str) and job.policy.layout == "chat":
+            return [{"role": "user", "content": prompt}]
+        return prompt
+
+    def _load(self, name: str) -> Any:
+        import importlib
+
+        with _quiet():
+            return getattr(importlib.import_module(self.module), name)
+
+
+ALGORITHMS.register("rloo")(
+    TRLAlgorithm("trl", "RLOOConfig", "RLOOTrainer", answers="max_completion_length", grouped=True)
+)
+ALGORITHMS.register("grpo")(
+    TRLAlgorithm("trl", "GRPOConfig", "GRPOTrainer", answers="max_completion_length", grouped=True)
+)
+ALGORITHMS.register("online_dpo")(
+    TRLAlgorithm(
+        "trl.experimental.online_dpo", "OnlineDPOConfig", "OnlineDPOTrainer", answers="max_new_tokens", grouped=False
+    )
+)
+
+
+class _Meter:
+    """The reward function that TRL calls, which keeps what it saw until the step is logged."""
+
+    __name__ = "reward"
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.seen: list[tuple[Rewarded, list[str], list[int]]] = []
+
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
+        tasks = [self.job.tasks.tasks[int(row)] for row in columns["row"]]
+        texts = [completion_text(completion) for completion in completions]
+        rewarded = self.job.reward(tasks, texts)
+        lengths = [len(ids) for ids in columns.get("completion_ids") or []]
+        self.seen.append((rewarded, texts, lengths))
+        return [float(value) for value in rewarded.total]
+
+    def figures(self) -> dict[str, Any]:
+        """Means over the answers since the last call."""
+        seen, self.seen = self.seen, []
+        if not seen:
+            return {}
+        rewarded = Rewarded(
+            np.concatenate([r.total for r, _, _ in seen]),
+            {n: np.concatenate([r.parts[n] for r, _, _ in seen]) for n in seen[0][0].parts},
+            {n: np.concatenate([r.gold[n] for r, _, _ in seen]) for n in seen[0][0].gold},
+            np.concatenate([r.empty for r, _, _ in seen]),
+        )
+        texts = [text for _, some, _ in seen for text in some]
+        lengths = [length for _, _, some in seen for length in some]
+        figures = rewarded.figures() | {"repetition": float(np.mean([repetition(text) for text in texts]))}
+        return figures | ({"length": float(np.mean(lengths))} if lengths else {})
+
+
+class _Keeper(TrainerCallback):
+    """Hands the figures of every step to the journal."""
+
+    def __init__(self, job: Job, meter: _Meter) -> None:
+        self.job, self.meter = job, meter
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        own = self.meter.figures()
+        if not own or not logs:
+            return
+        episodes = state.global_step * self.job.config.batch_size * int(getattr(args, "num_generations", 2))
+        record = {"step": state.global_step, "episodes": episodes, **own}
+        record["kl"] = _kl(logs, own.get("length"))
+        record["entropy"] = _first(logs, ENTROPY)
+        record["policy_loss"] = _first(logs, ("loss",))
+        record["grad_norm"] = _first(logs, ("grad_norm",))
+        record["learning_rate"] = _first(logs, ("learning_rate",))
+        clipped = _first(logs, ("completions/clipped_ratio",))
+        ended = _first(logs, ("val/contain_eos_token",))
+        record["eos_share"] = 1 - clipped if clipped is not None else ended
+        self.job.journal.record(record)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        job = self.job
+        due = state.global_step % job.sample_steps == 0 or state.global_step == job.steps
+        if due and state.is_world_process_zero:
+            job.take_samples(state.global_step)
+        if job.config.stop_on_hacking and _over_ranks(float(job.journal.hacking)) > 0:
+            job.say(f"stopped at step {state.global_step}: a gold scorer falls while the reward rises")
+            control.should_training_stop = True
+
+
+def _first(logs: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    return next((float(logs[name]) for name in names if logs.get(name) is not None), None)
+
+
+def _kl(logs: Mapping[str, Any], length: float | None) -> float | None:
+    """Nats an answer. GRPO and RLOO report the mean over tokens, which is turned by the mean length."""
+    per_token = _first(logs, ("kl",))
+    if per_token is not None and length is not None:
+        return per_token * length
+    return _first(logs, ("objective/kl",))
+
+
+def _over_ranks(value: float) -> float:
+    state = PartialState()
+    if state.num_processes == 1:
+        return value
+    tensor = torch.tensor(value, dtype=torch.float64, device=state.device)
+    torch.distributed.all_reduce(tensor)
+    return float(tensor)
+
+
+def _printer() -> type[TrainerCallback]:
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what TRL says about being experimental and about models that are given as objects."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
