@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import torch
-from common import SHARED_DATA
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import plaudit
+from common import SHARED_DATA
 
 WORDS = 4
 """Words of a headline that are the prompt; the policy writes the rest."""
@@ -49,7 +49,10 @@ def build(folder: Path) -> tuple[Path, Path, Path]:
             training={"num_train_epochs": 2, "learning_rate": 5e-4, "per_device_train_batch_size": 32},
             output=reward,
         )
-        print("reward model against its rule:", json.loads((reward / "metrics.json").read_text())["distillation"]["overall"])
+        print(
+            "reward model against its rule:",
+            json.loads((reward / "metrics.json").read_text())["distillation"]["overall"],
+        )
         del model
     prompts.write_text(json.dumps([{"prompt": start} for start, _ in held]), encoding="utf-8")
     return policy, reward, prompts

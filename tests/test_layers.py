@@ -29,6 +29,7 @@ ORDER = [
     "evaluation",
     "curation",
     "training",
+    "rl",
     "cli",
     "__main__",
 ]
@@ -98,8 +99,8 @@ def test_a_part_imports_only_parts_above_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_trl_and_datasets_are_imported_in_training_and_data_only(path: Path) -> None:
-    if part_of(path) not in ("training", "data"):
+def test_trl_and_datasets_are_imported_in_training_data_and_rl_only(path: Path) -> None:
+    if part_of(path) not in ("training", "data", "rl"):
         assert not tops(path) & {"trl", "datasets"}
 
 

@@ -24,6 +24,9 @@ __all__ = [
     "PlauditError",
     "PreferenceData",
     "PreferencePair",
+    "RLConfig",
+    "RLResult",
+    "RLTrainer",
     "RankedResponse",
     "Ranking",
     "Rating",
@@ -51,6 +54,7 @@ __all__ = [
     "calibrate",
     "clean_preferences",
     "convert_preferences",
+    "create_rl_trainer",
     "debias",
     "distill",
     "evaluate",
@@ -70,6 +74,7 @@ __all__ = [
     "preferences_from_ratings",
     "promote",
     "resolve_scorer",
+    "reward_function",
     "run_benchmark",
     "sample_preferences",
     "select_pairs",
@@ -92,6 +97,9 @@ _HOME = {
     "PlauditError": "plaudit.errors",
     "PreferenceData": "plaudit.data",
     "PreferencePair": "plaudit.types",
+    "RLConfig": "plaudit.rl",
+    "RLResult": "plaudit.rl",
+    "RLTrainer": "plaudit.rl",
     "RankedResponse": "plaudit.types",
     "Ranking": "plaudit.types",
     "Rating": "plaudit.types",
@@ -119,6 +127,7 @@ _HOME = {
     "calibrate": "plaudit.evaluation.calibrate",
     "clean_preferences": "plaudit.curation.clean",
     "convert_preferences": "plaudit.data.convert",
+    "create_rl_trainer": "plaudit.rl",
     "debias": "plaudit.training.debias",
     "distill": "plaudit.training.distill.run",
     "evaluate": "plaudit.evaluation",
@@ -138,6 +147,7 @@ _HOME = {
     "preferences_from_ratings": "plaudit.data.convert",
     "promote": "plaudit.evaluation.promote",
     "resolve_scorer": "plaudit.scorers",
+    "reward_function": "plaudit.rl",
     "run_benchmark": "plaudit.evaluation.benchmarks",
     "sample_preferences": "plaudit.data.sample",
     "select_pairs": "plaudit.curation.select",
@@ -190,6 +200,11 @@ if TYPE_CHECKING:
     from plaudit.rewards import CompositeReward as CompositeReward
     from plaudit.rewards import RewardFunction as RewardFunction
     from plaudit.rewards import RewardRegistry as RewardRegistry
+    from plaudit.rl import RLConfig as RLConfig
+    from plaudit.rl import RLResult as RLResult
+    from plaudit.rl import RLTrainer as RLTrainer
+    from plaudit.rl import create_rl_trainer as create_rl_trainer
+    from plaudit.rl import reward_function as reward_function
     from plaudit.scorers import resolve_scorer as resolve_scorer
     from plaudit.training.config import TrainConfig as TrainConfig
     from plaudit.training.debias import debias as debias

@@ -57,7 +57,7 @@ def test_best_of_n_is_told_drawn_and_given_as_json(run, candidates: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --gold SCORER or --gold-column NAME"),
+        ([], "give --output FILE for the best responses, --gold SCORER or --gold-column NAME for a curve"),
         (["--gold", "length", "--gold-column", "gold"], "one of the two"),
         (["--gold-column", "quality"], "no column 'quality' for the gold scores"),
         (["--gold", "lenght"], "lenght"),

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from letters import PROMPTS, Letters
+
 from plaudit.rl.factory import create_rl_trainer
 from plaudit.rl.run import RLTrainer
+
 
 @pytest.fixture
 def make_trainer(saved: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., RLTrainer]:

@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 import torch
-
 from letters import PROMPTS
+
 from plaudit.rl.factory import create_rl_trainer
 
 torch.set_num_threads(1)

@@ -7,8 +7,8 @@ import zlib
 from typing import Any
 
 import torch
-
 from letters import PROMPTS, Letters
+
 from plaudit.rl.factory import create_rl_trainer
 from plaudit.rl.job import Job, Task
 from plaudit.rl.policy import Answers
@@ -23,7 +23,9 @@ def one_by_one(self: Job, tasks: list[Task], seed: int, batch_size: int = 64) ->
         for task in tasks
     ]
     steps.append(len(tasks))
-    parts: list[Any] = [[row for one in found for row in getattr(one, name)] for name in ("prompts", "ids", "texts", "ended")]
+    parts: list[Any] = [
+        [row for one in found for row in getattr(one, name)] for name in ("prompts", "ids", "texts", "ended")
+    ]
     return Answers(*parts)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from letters import PROMPTS, FailsOnce, Letters
 from safetensors.torch import load_file
 
-from letters import PROMPTS, FailsOnce, Letters
 from plaudit.errors import ConfigError, Interrupted, PlauditError, ScoreError
 from plaudit.models.reward_model import RewardModel
 from plaudit.rl.policy import load_policy

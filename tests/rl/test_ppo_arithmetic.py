@@ -31,9 +31,7 @@ def _brute_force_gae(rewards: list[float], values: list[float], gamma: float, la
     """Sum over l of (gamma lambda)^l delta_{t+l}, as Schulman et al. 2016 write it, with V = 0 behind the end."""
     following = [*values[1:], 0.0]
     deltas = [r + gamma * after - v for r, after, v in zip(rewards, following, values, strict=True)]
-    return [
-        sum((gamma * lam) ** step * delta for step, delta in enumerate(deltas[t:])) for t in range(len(rewards))
-    ]
+    return [sum((gamma * lam) ** step * delta for step, delta in enumerate(deltas[t:])) for t in range(len(rewards))]
 
 
 @given(

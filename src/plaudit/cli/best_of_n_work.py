@@ -166,6 +166,17 @@ class Lines:
             raise ConfigError(f"--resume: {location} is not what {self.target.partial} holds in its place; {OTHERWISE}")
         self.tally.add(prompt, scores, gold)
 
+    def check_end(self) -> bool:
+        """All lines that are there have been compared.
+
+        Raises:
+            ConfigError: there are more of them than prompts.
+        """
+        assert self.target is not None
+        if self.target.before(1):
+            raise ConfigError(f"--resume: {self.target.partial} has more lines than there are prompts; {OTHERWISE}")
+        return True
+
     def write(self, ranked: Ranked, other: dict[str, Any]) -> None:
         """Adds the line of a prompt."""
         document = _document(ranked, self.keep_all)
@@ -202,11 +213,13 @@ def rank_into(
         lines.skip = lines.target.count
         if lines.skip:
             started()
+        ended = False
         for ranked, other in pairs(lines):
+            ended = ended or lines.check_end()  # before the first new line, which would be read back
             lines.write(ranked, other)
             started()
-        if lines.target.before(1):
-            raise ConfigError(f"--resume: {lines.target.partial} has more lines than there are prompts; {OTHERWISE}")
+        if not ended:
+            lines.check_end()
 
 
 def facts_of(name: str, scorer: Scorer, overlong: str) -> dict[str, Any]:

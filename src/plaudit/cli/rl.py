@@ -76,7 +76,9 @@ Epochs = Annotated[
 MaxSteps = Annotated[
     int | None, option("--max-steps", panel=TRAINING, metavar="N", min=1, help="So many steps instead.")
 ]
-BatchSize = Annotated[int | None, option("--batch-size", panel=TRAINING, metavar="N", min=1, help="Prompts a step (16).")]
+BatchSize = Annotated[
+    int | None, option("--batch-size", panel=TRAINING, metavar="N", min=1, help="Prompts a step (16).")
+]
 Rate = Annotated[float | None, option("--learning-rate", panel=TRAINING, metavar="X", help="Of the policy.")]
 MaxNewTokens = Annotated[
     int | None, option("--max-new-tokens", panel=TRAINING, metavar="N", min=1, help="Most tokens of an answer (64).")
@@ -89,9 +91,7 @@ Stop = Annotated[
 SaveSteps = Annotated[
     int | None, option("--save-steps", panel=OUTPUT, metavar="N", min=1, help="A checkpoint every so many steps.")
 ]
-Checkpointing = Annotated[
-    bool, option("--gradient-checkpointing", panel=TRAINING, help="Less memory, more computing.")
-]
+Checkpointing = Annotated[bool, option("--gradient-checkpointing", panel=TRAINING, help="Less memory, more computing.")]
 Seed = Annotated[int | None, option("--seed", panel=TRAINING, metavar="N", help="Of sampling and order (42).")]
 Config = Annotated[Path | None, option("--config", panel=OUTPUT, metavar="FILE", help="The configuration as YAML.")]
 Settings = Annotated[
@@ -223,7 +223,14 @@ class _Progress:
         self.total = 0
 
     def start(self, steps: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         console = stderr_console()
         self.total = steps
@@ -293,5 +300,3 @@ def _change(start: float | None, final: float | None) -> str:
 
 def _silent(line: str) -> None:
     """What another rank has to say."""
-
-

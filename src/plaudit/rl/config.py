@@ -84,7 +84,9 @@ class RLConfig(Section):
 
     output_dir: Path = Field(description="folder for the trained policy")
     save_steps: int | None = Field(None, ge=1, description="a checkpoint every so many steps (default: at a stop only)")
-    sample_steps: int | None = Field(None, ge=1, description="answers for the report every so many steps (default: 5 times)")
+    sample_steps: int | None = Field(
+        None, ge=1, description="answers for the report every so many steps (default: 5 times)"
+    )
     overwrite: bool = False
     resume: bool = False
     seed: int = 42
@@ -110,9 +112,7 @@ class RLConfig(Section):
         custom = [name for name in CUSTOM if getattr(self, name) is not None]
         custom += ["reward_training"] if self.reward_training else []
         if not self.train_custom_reward_model and custom:
-            raise ValueError(
-                f"{', '.join(custom)} belong to train_custom_reward_model; set it, or leave them out"
-            )
+            raise ValueError(f"{', '.join(custom)} belong to train_custom_reward_model; set it, or leave them out")
         if self.train_custom_reward_model:
             for name in ("reward_training_texts", "reward_functions"):
                 if getattr(self, name) is None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from accelerate import PartialState
 
+from plaudit.errors import PlauditError
 from plaudit.models.device import resolve_device
 from plaudit.registry import Registry
 from plaudit.rl.config import RLConfig
@@ -20,7 +21,9 @@ from plaudit.rl.policy import Answers, Policy
 from plaudit.rl.prompts import TaskPrompt
 from plaudit.rl.rewards import Rewarded, Rewards
 
-__all__ = ["ALGORITHMS", "Algorithm", "Job", "Task", "Tasks", "processes"]
+__all__ = ["ALGORITHMS", "Algorithm", "Job", "Task", "Tasks", "on_all_ranks", "processes", "say_where_saved"]
+
+T = TypeVar("T")
 
 
 def processes(device: str | None) -> PartialState:
@@ -50,15 +53,24 @@ class Tasks:
 
     def step(self, number: int, size: int) -> list[Task]:
         """The tasks of step ``number`` (from 0)."""
-        return [self._at(place) for place in range(number * size, (number + 1) * size)]
+        return [self.tasks[row] for row in self._rows(number * size, (number + 1) * size)]
+
+    def order(self, count: int) -> list[int]:
+        """Which tasks the first ``count`` places have."""
+        return self._rows(0, count)
 
     def steps(self, epochs: float, size: int) -> int:
         """Steps of so many passes."""
         return max(1, math.ceil(epochs * len(self.tasks) / size))
 
-    def _at(self, place: int) -> Task:
-        epoch, row = divmod(place, len(self.tasks))
-        return self.tasks[int(np.random.default_rng([self.seed, epoch]).permutation(len(self.tasks))[row])]
+    def _rows(self, begin: int, end: int) -> list[int]:
+        rows: list[int] = []
+        while begin < end:
+            epoch, row = divmod(begin, len(self.tasks))
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.tasks))
+            rows += order[row : row + end - begin].tolist()
+            begin = (epoch + 1) * len(self.tasks)
+        return rows
 
 
 @dataclass
@@ -151,14 +163,39 @@ class Algorithm(Protocol):
         """
         ...
 
-    def train(self, job: Job) -> None:
+    def train(self, job: Job) -> Callable[[], Path]:
         """Trains ``job.policy`` in place, up to ``job.steps``.
+
+        Returns:
+            What saves a checkpoint of the end, for the case that the answers of the end cannot be rewarded.
 
         Raises:
             Interrupted: a signal came; a checkpoint is saved.
             PlauditError: rewards fail for good; a checkpoint is saved first.
         """
         ...
+
+
+def on_all_ranks(call: Callable[[], T], over_ranks: Callable[[float], float]) -> T:
+    """Calls on every rank; what fails on one fails on all of them, so that none waits for another for ever.
+
+    Args:
+        call: may raise a `PlauditError`, on some ranks only.
+        over_ranks: adds a number up over the ranks.
+    """
+    try:
+        result = call()
+    except PlauditError:
+        over_ranks(1.0)
+        raise
+    if over_ranks(0.0) > 0:
+        raise PlauditError("another process could not reward its answers, see its message")
+    return result
+
+
+def say_where_saved(error: PlauditError, step: int, folder: Path) -> None:
+    """Adds to a message where the run can go on."""
+    error.args = (f"{error}; the policy after step {step} is saved in {folder}: go on with resume (--resume)",)
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithms")

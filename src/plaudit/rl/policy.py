@@ -128,7 +128,7 @@ class Policy:
                 "the prompt is a conversation and the policy's tokenizer has no chat template; give prompts as texts, "
                 "or a policy with a template"
             )
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        messages: Any = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         return list(
             self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
         )
@@ -213,7 +213,7 @@ class Policy:
 
     def frozen_copy(self) -> PreTrainedModel:
         """The policy as it is now, for good."""
-        copied = copy.deepcopy(self.model).eval()
+        copied: PreTrainedModel = copy.deepcopy(self.model).eval()
         for parameter in copied.parameters():
             parameter.requires_grad_(False)
         return copied
@@ -262,7 +262,7 @@ def load_policy(
         wanted = torch.float32  # half precision is slow there, and PPO's ratios need the digits
     try:
         with quiet_transformers():
-            model, info = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 path,
                 dtype=wanted,
                 revision=revision,
@@ -273,6 +273,7 @@ def load_policy(
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"cannot load the policy {name}: {' '.join(str(error).split())[:400]}") from error
+    model, info = loaded
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise ModelError(f"the policy {name} lacks weights ({missing}): it is no language model, or it is damaged")
@@ -318,4 +319,4 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
 def _pad_id(tokenizer: PreTrainedTokenizerBase, end_ids: tuple[int, ...]) -> int:
     """A token that ends nothing. It is masked wherever it stands, so any other one will do."""
     known = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id)
-    return next((int(i) for i in (*known, *range(len(end_ids) + 1)) if i is not None and i not in end_ids))
+    return next(int(i) for i in (*known, *range(len(end_ids) + 1)) if i is not None and i not in end_ids)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from plaudit.data.messages import text_or_messages
 from plaudit.data.columns import list_columns
+from plaudit.data.messages import text_or_messages
 from plaudit.data.source import open_source
 from plaudit.errors import ConfigError, DataError, RowError
 from plaudit.evaluation.scoring_rows import reference_of
@@ -23,6 +23,9 @@ NAMES = ("prompt", "question", "instruction", "query", "input")
 
 TALKS = ("messages", "conversations", "chosen")
 """Columns that hold a whole conversation: what comes before its last assistant turn is the prompt."""
+
+ANSWERS = ("reference", "ground_truth", "answer", "solution", "target")
+"""Names tried for the column of reference answers: in a row of prompts, an answer is no response of a policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,7 @@ def load_prompts(
     return prompts
 
 
-def split_prompts(
-    prompts: list[TaskPrompt], held_out: int, seed: int = 0
-) -> tuple[list[TaskPrompt], list[TaskPrompt]]:
+def split_prompts(prompts: list[TaskPrompt], held_out: int, seed: int = 0) -> tuple[list[TaskPrompt], list[TaskPrompt]]:
     """Prompts to train on, and ``held_out`` others drawn at random.
 
     Raises:
@@ -131,7 +132,8 @@ def _prompt_of(row: Any, location: str, column: str | None, reference: str | Non
             raise RowError("the prompt is empty; leave the row out", location)
     else:
         prompt = _asked(prompt, location)
-    return TaskPrompt(prompt, reference_of(row, location, reference), location)
+    known = next((n for n in ANSWERS if row.get(n) not in (None, "")), None) if reference is None else None
+    return TaskPrompt(prompt, reference_of(row, location, reference or known), location)
 
 
 def _asked(messages: list[dict[str, Any]], location: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ __all__ = ["render_report", "write_report"]
 MOST_PROMPTS, MOST_STEPS, MOST_CHARACTERS = 12, 6, 1500
 """Of the samples that are shown."""
 TABLE = ("reward", "kl", "kl_coef", "length", "repetition", "eos_share", "empty_share", "entropy", "value_loss")
+FACTS = (("kl", "nats of KL"), ("length", "tokens an answer"))
 SHARES = {"repetition", "eos_share", "empty_share"}
 
 
@@ -105,12 +106,9 @@ def _facts(
         rate = own.win_rate
         facts.append((f"{rate.value:.0%}", f"wins by {name}", f"{rate.low:.0%} – {rate.high:.0%}"))
     if not facts:
-        values = series_of(records, "reward")[1]
-        facts += [(_short(values[-1]), "reward", f"{_short(values[0])} at first")] if values else []
-    for name, label in (("kl", "nats of KL"), ("length", "tokens an answer")):
-        values = series_of(records, name)[1]
-        if values:
-            facts.append((_short(_ends(values)[1]), label, f"{_short(_ends(values)[0])} at first"))
+        facts += [_fact(series_of(records, "reward")[1], "reward")]
+    facts += [_fact(series_of(records, name)[1], label) for name, label in FACTS]
+    facts = [fact for fact in facts if fact[0]]
     steps, episodes = results.get("steps"), results.get("episodes")
     if steps is not None:
         below = f"{episodes:,} answers" if isinstance(episodes, int) else ""
@@ -120,6 +118,11 @@ def _facts(
     if seconds:
         facts.append((_time(seconds), "of training", f"{seconds / len(records):,.2g} s a step"))
     return facts
+
+
+def _fact(values: Sequence[float], label: str) -> tuple[str, str, str]:
+    first, last = _ends(values) if values else (0.0, 0.0)
+    return (_short(last) if values else "", label, f"{_short(first)} at first")
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -31,13 +31,16 @@ CAPTIONS = {
     "value_loss": "Value loss",
     "grad_norm": "Norm of the gradient",
     "learning_rate": "Learning rate",
-    "clip_share": "Tokens whose ratio is clipped",
+    "policy_clipped": "Tokens whose ratio is clipped",
+    "value_clipped": "Tokens whose value is clipped",
+    "update_kl": "KL divergence of a step's updates, nats a token",
+    "first_ratio_error": "Distance from 1 of the first ratios of a step",
     "explained_variance": "Variance of the returns that the critic explains",
 }
 FIRST = ("kl", "length", "repetition", "eos_share")
 """Drawn after reward and gold; everything else is the optimiser's business."""
 NOT_DRAWN = {"step", "episodes", "reward", "parts", "gold"}
-SHARES = {"repetition", "eos_share", "empty_share", "clip_share"}
+SHARES = {"repetition", "eos_share", "empty_share", "policy_clipped", "value_clipped"}
 MOST_POINTS = 400
 """A longer run is drawn by means of as many steps."""
 SMOOTH_FROM = 30
@@ -125,7 +128,9 @@ def _draw(
         axes.axhline(target, color=GREY, linewidth=1.2, linestyle="--", label="target")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     if share:
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}" if abs(value) < 0.01 else f"{value:.0%}")
+        from matplotlib.ticker import PercentFormatter
+
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol="%"))
     for step in marks:
         axes.axvline(step, color=RED, linewidth=1, alpha=0.6, linestyle=":")
     if right is not None:

@@ -83,7 +83,7 @@ class Rewards:
             PlauditError: a scorer cannot score, or a server does not answer.
         """
         empty = np.array([not text.strip() for text in texts], dtype=bool)
-        full = np.flatnonzero(~empty)
+        full = [int(i) for i in np.flatnonzero(~empty)]
         asked = [prompts[i] for i in full]
         answers = [texts[i] for i in full]
         known = None if references is None else [references[i] for i in full]
@@ -105,9 +105,7 @@ class Rewards:
     ) -> tuple[Array, dict[str, Array]]:
         if not isinstance(self.scorer, CompositeReward):
             return _scores(self.scorer, prompts, texts, references, name_of(self.scorer)), {}
-        raw = {
-            c.name: _scores(c.scorer, prompts, texts, references, c.name) for c in self.scorer.components
-        }
+        raw = {c.name: _scores(c.scorer, prompts, texts, references, c.name) for c in self.scorer.components}
         return self.scorer.combine(raw).astype(np.float64), raw
 
     def fit(
@@ -194,7 +192,7 @@ def _scores(
     return scores
 
 
-def _spread(values: Array, places: npt.NDArray[np.intp], count: int) -> Array:
+def _spread(values: Array, places: Sequence[int], count: int) -> Array:
     spread = np.full(count, np.nan)
     spread[places] = values
     return spread
@@ -202,5 +200,3 @@ def _spread(values: Array, places: npt.NDArray[np.intp], count: int) -> Array:
 
 def _means(values: Mapping[str, Array]) -> dict[str, float]:
     return {name: float(np.nanmean(v)) for name, v in values.items() if not np.isnan(v).all()}
-
-

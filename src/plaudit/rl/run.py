@@ -17,12 +17,12 @@ from plaudit.files import atomic_folder, atomic_text
 from plaudit.rewards.composite import CompositeReward, name_of
 from plaudit.rl import unsloth
 from plaudit.rl.config import RLConfig
-from plaudit.rl.job import ALGORITHMS, Algorithm, Job, Task, Tasks, processes
+from plaudit.rl.job import ALGORITHMS, Algorithm, Job, Task, Tasks, processes, say_where_saved
 from plaudit.rl.journal import Journal
-from plaudit.rl.policy import Answers, Policy, load_policy
+from plaudit.rl.policy import Policy, load_policy
 from plaudit.rl.prompts import TaskPrompt, load_prompts, split_prompts
 from plaudit.rl.report import write_report
-from plaudit.rl.rewards import Rewarded, Rewards
+from plaudit.rl.rewards import Rewards
 from plaudit.rl.source import described, gold_scorers, open_reward
 from plaudit.rl.watch import HackingWatch
 from plaudit.rl.win_rates import WinRates, win_rates
@@ -137,12 +137,20 @@ class RLTrainer:
         """
         if self.prompts is None:
             self.setup_data()
-        config, process = self.config, processes(self.config.device)
+        process = processes(self.config.device)
         main = process.is_main_process
         if not main:
             self.say, self.show = _silent, None
         checkpoint = self._claim(main)
         process.wait_for_everyone()
+        try:
+            self._set_up(process, checkpoint)
+        except PlauditError:
+            self._clean_up()  # only now: a folder that was not claimed is another run's
+            raise
+
+    def _set_up(self, process: PartialState, checkpoint: Path | None) -> None:
+        config, main = self.config, process.is_main_process
         if process.num_processes > 1 and config.train_custom_reward_model:
             raise ConfigError(
                 "train_custom_reward_model needs one process; train it first (plaudit distill), then give its folder "
@@ -173,19 +181,19 @@ class RLTrainer:
             PlauditError: it cannot work; says what to do.
         """
         if self.job is None:
-            try:
-                self.setup_trainer()
-            except PlauditError:
-                self._clean_up()
-                raise
+            self.setup_trainer()
         assert self.job is not None
         job = self.job
         try:
-            self.algorithm.train(job)
+            save = self.algorithm.train(job)
         except PlauditError:
             self._clean_up()
             raise
-        result = self._finish(job)
+        try:
+            result = self._finish(job)
+        except PlauditError as error:
+            say_where_saved(error, job.steps, save())
+            raise
         processes(self.config.device).wait_for_everyone()
         return result
 
@@ -233,7 +241,8 @@ class RLTrainer:
                     "the prompt; ask for shorter answers or prompts"
                 )
             most = most or room
-        tasks, longer = [], []
+        tasks: list[Task] = []
+        longer: list[Task] = []
         assert self.prompts is not None
         for prompt in self.prompts:
             try:

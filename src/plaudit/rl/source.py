@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plaudit.errors import ConfigError, ModelError, OutputError
+from plaudit.models.ensemble import Ensemble
 from plaudit.models.ensemble_folder import is_ensemble
-from plaudit.rewards.composite import name_of
+from plaudit.models.reward_model import RewardModel
+from plaudit.rewards.composite import CompositeReward, name_of
 from plaudit.rl import unsloth
 from plaudit.rl.config import RLConfig
-from plaudit.scorers import composite_from, resolve_scorer
+from plaudit.scorers import composite_from, parse_reward, resolve_scorer
 from plaudit.training.config import make_config
 from plaudit.training.distill.config import DistillConfig
 from plaudit.training.distill.run import run_distillation
@@ -36,7 +38,9 @@ def open_reward(config: RLConfig, say: Callable[[str], None]) -> Scorer:
             raise ModelError(f"reward_model_path does not exist: {path}; give the folder that the model was saved in")
         if config.backend == "unsloth" and not is_ensemble(Path(path).expanduser()):
             if options:
-                raise ConfigError(f"reward_options {sorted(options)} have no effect with backend 'unsloth'; leave them out")
+                raise ConfigError(
+                    f"reward_options {sorted(options)} have no effect with backend 'unsloth'; leave them out"
+                )
             return unsloth.load_reward_model(Path(path).expanduser())
         return resolve_scorer(path, **options)
     if source == "reward_model_name":
@@ -46,9 +50,21 @@ def open_reward(config: RLConfig, say: Callable[[str], None]) -> Scorer:
         return resolve_scorer(name, **options)
     if source == "train_custom_reward_model":
         return _trained(config, say)
-    if isinstance(config.reward, (list, dict)):
-        return composite_from(config.reward, **options)
-    return resolve_scorer(config.reward, **options)
+    if isinstance(config.reward, str) and "://" not in config.reward:
+        parse_reward(config.reward)  # a word that is neither a rule nor a folder is a misspelt rule: says which
+    scorer = resolve_scorer(config.reward, **options)
+    if options and not _learned(scorer):
+        raise ConfigError(
+            f"reward_options {sorted(options)} have no effect on {name_of(scorer)}: they say how a model is loaded; a "
+            "rule's and a server's options stand behind its name, NAME{option: value}"
+        )
+    return scorer
+
+
+def _learned(scorer: Scorer) -> bool:
+    """Whether a model was loaded for it."""
+    parts = [c.scorer for c in scorer.components] if isinstance(scorer, CompositeReward) else [scorer]
+    return any(isinstance(part, (RewardModel, Ensemble)) for part in parts)
 
 
 def _trained(config: RLConfig, say: Callable[[str], None]) -> Scorer:
@@ -88,12 +104,12 @@ def gold_scorers(config: RLConfig) -> dict[str, Scorer]:
     Raises:
         ConfigError: one of them is what is optimised.
     """
-    optimised = {str(config.reward_model_path), str(config.reward_model_name)}
-    optimised |= {config.reward} if isinstance(config.reward, str) else set()
+    named = (config.reward_model_path, config.reward_model_name, config.reward)
+    optimised = {_same(name) for name in named if isinstance(name, (str, Path))}
     found: dict[str, Scorer] = {}
     taken = {"reward"}  # what the optimised one is called
     for spec in config.gold:
-        if isinstance(spec, (str, Path)) and str(spec) in optimised:
+        if isinstance(spec, (str, Path)) and _same(spec) in optimised:
             raise ConfigError(f"gold {spec} is what is optimised: it would only repeat the reward; give another scorer")
         scorer = composite_from(spec) if isinstance(spec, (list, dict)) else resolve_scorer(spec)
         name = Path(spec).name if isinstance(spec, (str, Path)) else name_of(scorer)
@@ -104,8 +120,16 @@ def gold_scorers(config: RLConfig) -> dict[str, Scorer]:
     return found
 
 
+def _same(name: str | Path) -> str:
+    """One name for a folder however it is written."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else str(name).strip()
+
+
 def described(config: RLConfig) -> str:
     """The reward in words, for reports."""
     (source,) = config.sources
     value = config.reward_output if source == "train_custom_reward_model" else getattr(config, source)
-    return value if isinstance(value, str) else json.dumps(value, default=str) if isinstance(value, list) else str(value)
+    return (
+        value if isinstance(value, str) else json.dumps(value, default=str) if isinstance(value, list) else str(value)
+    )

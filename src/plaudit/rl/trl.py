@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from plaudit.errors import ConfigError, PlauditError
 from plaudit.metrics.repetition import repetition
 from plaudit.registry import suggest
 from plaudit.rl.config import RLConfig
-from plaudit.rl.job import ALGORITHMS, Job
+from plaudit.rl.job import ALGORITHMS, Job, on_all_ranks, say_where_saved
 from plaudit.rl.rewards import Rewarded, completion_text
 from plaudit.training.interrupt import stop_on_signals
 
@@ -37,6 +40,7 @@ OURS = {
     "gradient_checkpointing": "gradient_checkpointing",
     "reward_weights": "the weights of a composite",
     "report_to": "log.jsonl and report.html",
+    "shuffle_dataset": "seed, by which every pass over the prompts is shuffled anew",
 }
 """Fields of TRL's configurations that `RLConfig` sets, and by what."""
 
@@ -55,7 +59,7 @@ class TRLAlgorithm:
     def __init__(self, module: str, config: str, trainer: str, *, answers: str, grouped: bool) -> None:
         self.module, self.config_name, self.trainer_name = module, config, trainer
         self.answers, self.grouped = answers, grouped
-        self.backends = ("trl", "unsloth")
+        self.backends: tuple[str, ...] = ("trl", "unsloth")
 
     def settings(self, options: dict[str, Any], config: RLConfig) -> dict[str, Any]:
         """The options, once TRL's configuration is known to have them."""
@@ -71,35 +75,49 @@ class TRLAlgorithm:
                 )
         return dict(options)
 
-    def train(self, job: Job) -> None:
+    def train(self, job: Job) -> Callable[[], Path]:
         from datasets import Dataset
 
-        config, policy = job.config, job.policy
-        rows = [{"prompt": self._prompt(job, i), "row": i} for i in range(len(job.tasks))]
-        meter = _Meter(job)
+        policy = job.policy
+        arguments, meter = self._arguments(job), _Meter(job)
+        keeper = _Keeper(job, meter)
+        rows = Dataset.from_list([{"prompt": self._prompt(job, i), "row": i} for i in range(len(job.tasks))])
+        if self.grouped:
+            # one row for every prompt of the run, in order: TRL drops what does not fill a batch (all of a small set),
+            # and a resumed run of its own would begin again with the first pass's order
+            prompts = arguments.generation_batch_size // arguments.num_generations  # type: ignore[attr-defined]
+            rows = rows.select(job.tasks.order(job.steps * max(prompts, job.config.batch_size)))
         if job.checkpoint is None and PartialState().is_main_process:
             job.take_samples(0)
         with _quiet():
             trainer: Trainer = self._load(self.trainer_name)(
                 model=policy.trained,
                 reward_funcs=meter,
-                args=self._arguments(job),
-                train_dataset=Dataset.from_list(rows),
+                args=arguments,
+                train_dataset=rows,
                 processing_class=policy.tokenizer,
-                callbacks=[_Keeper(job, meter)],
+                callbacks=[keeper],
             )
         trainer.remove_callback(_printer())
+
+        def save() -> Path:
+            folder = Path(str(trainer.args.output_dir)) / f"checkpoint-{trainer.state.global_step}"
+            if not folder.exists():
+                keeper.restore()
+                trainer._save_checkpoint(policy.trained, trial=None)
+            return folder
+
+        if job.checkpoint is not None and int(job.checkpoint.name.rpartition("-")[2]) >= job.steps:
+            trainer._load_from_checkpoint(str(job.checkpoint))  # a Trainer would take one step more
+            return lambda: job.checkpoint or job.folder
         with stop_on_signals(trainer, job.say, _over_ranks), _quiet():
             try:
                 trainer.train(resume_from_checkpoint=str(job.checkpoint) if job.checkpoint else None)
             except PlauditError as error:
-                trainer._save_checkpoint(trainer.model, trial=None)
-                step = trainer.state.global_step
-                raise type(error)(
-                    f"{error}; the policy after step {step} is saved in {config.run_folder / f'checkpoint-{step}'}: "
-                    "go on with resume (--resume)"
-                ) from error
+                say_where_saved(error, trainer.state.global_step, save())
+                raise
         policy.model.eval()
+        return save
 
     def _arguments(self, job: Job) -> TrainingArguments:
         config, options = job.config, dict(job.settings)
@@ -130,6 +148,8 @@ class TRLAlgorithm:
         if "max_length" in known and not self.grouped and "max_length" not in options:
             longest = max(len(task.ids) for task in job.tasks.tasks)
             values["max_length"] = longest + config.max_new_tokens  # nothing is cut
+        if self.grouped:
+            values["shuffle_dataset"] = False  # they come in the order in which they are answered
         if config.save_steps:
             values["save_steps"] = config.save_steps
         if config.learning_rate is not None:
@@ -180,7 +200,7 @@ class _Meter:
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
         tasks = [self.job.tasks.tasks[int(row)] for row in columns["row"]]
         texts = [completion_text(completion) for completion in completions]
-        rewarded = self.job.reward(tasks, texts)
+        rewarded = on_all_ranks(lambda: self.job.reward(tasks, texts), _over_ranks)
         lengths = [len(ids) for ids in columns.get("completion_ids") or []]
         self.seen.append((rewarded, texts, lengths))
         return [float(value) for value in rewarded.total]
@@ -207,6 +227,26 @@ class _Keeper(TrainerCallback):
 
     def __init__(self, job: Job, meter: _Meter) -> None:
         self.job, self.meter = job, meter
+        self.drawn: tuple[Any, ...] = ()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._remember()
+
+    def _remember(self) -> None:
+        """The random generators between two steps, where a checkpoint of the Trainer's own has them."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+        self.drawn = random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+
+    def restore(self) -> None:
+        """Takes back what a step has drawn that was not finished, so that it is drawn again in the resumed run."""
+        own, numpy, cpu, cuda = self.drawn
+        random.setstate(own)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
 
     def on_log(
         self,
@@ -216,10 +256,10 @@ class _Keeper(TrainerCallback):
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        own = self.meter.figures()
+        job, own = self.job, self.meter.figures()
         if not own or not logs:
             return
-        episodes = state.global_step * self.job.config.batch_size * int(getattr(args, "num_generations", 2))
+        episodes = state.global_step * job.config.batch_size * int(getattr(args, "num_generations", 2))
         record = {"step": state.global_step, "episodes": episodes, **own}
         record["kl"] = _kl(logs, own.get("length"))
         record["entropy"] = _first(logs, ENTROPY)
@@ -229,13 +269,15 @@ class _Keeper(TrainerCallback):
         clipped = _first(logs, ("completions/clipped_ratio",))
         ended = _first(logs, ("val/contain_eos_token",))
         record["eos_share"] = 1 - clipped if clipped is not None else ended
-        self.job.journal.record(record)
+        job.journal.record(record)
+        if state.global_step % job.sample_steps == 0 or state.global_step == job.steps:
+            on_all_ranks(
+                lambda: job.take_samples(state.global_step) if state.is_world_process_zero else None, _over_ranks
+            )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         job = self.job
-        due = state.global_step % job.sample_steps == 0 or state.global_step == job.steps
-        if due and state.is_world_process_zero:
-            job.take_samples(state.global_step)
+        self._remember()
         if job.config.stop_on_hacking and _over_ranks(float(job.journal.hacking)) > 0:
             job.say(f"stopped at step {state.global_step}: a gold scorer falls while the reward rises")
             control.should_training_stop = True
@@ -274,5 +316,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-

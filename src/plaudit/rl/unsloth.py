@@ -18,7 +18,6 @@ from plaudit.models.saved import find_contract
 from plaudit.rl.config import RLConfig
 from plaudit.rl.policy import Policy
 
-
 __all__ = ["check_available", "load_policy", "load_reward_model"]
 
 
@@ -109,5 +108,5 @@ def load_reward_model(folder: Path) -> RewardModel:
 def _is_4bit(config: RLConfig) -> bool:
     settings = AutoConfig.from_pretrained(config.model_name, revision=config.revision)
     quantization = getattr(settings, "quantization_config", None) or {}
-    get = quantization.get if isinstance(quantization, dict) else lambda name: getattr(quantization, name, None)
-    return bool(get("load_in_4bit"))
+    name = "load_in_4bit"
+    return bool(quantization.get(name) if isinstance(quantization, dict) else getattr(quantization, name, False))

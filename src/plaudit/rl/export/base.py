@@ -125,11 +125,11 @@ class Job:
         (self.folder / name).write_text(text, encoding="utf-8")
         self.files[name] = what
 
-    def golden(self, *, whole: bool = False) -> list[RenderItem]:
-        """The golden inputs that have a prompt and lose nothing to the length limit (``whole``: all with a prompt)."""
+    def golden(self) -> list[RenderItem]:
+        """The golden inputs that have a prompt and lose nothing to the length limit."""
         checkpoint = self.need()
         items = [golden.item for golden in checkpoint.contract.golden if golden.prompt is not None]
-        return [item for item in items if whole or not checkpoint.renderer.render(item).cut]
+        return [item for item in items if not checkpoint.renderer.render(item).cut]
 
 
 class Target(ABC):

@@ -135,22 +135,31 @@ class ServedModel:
         raise type(result)(result.problem, index)
 
     def _cut(self, text: Sent) -> Sent:
-        """An over-long pair with its prompt cut to a text that has exactly the tokens of the rendering, where one has."""
-        tokenizer, wanted, prompt = self.renderer.tokenizer, text.rendered.input_ids, text.item.prompt
-        if not tokenizer.is_fast or self.renderer.spec.layout != "pair":
+        """An over-long pair with its prompt cut to a text of just the tokens that are rendered, where there is one."""
+        prompt = text.item.prompt
+        if not self.renderer.tokenizer.is_fast or self.renderer.spec.layout != "pair":
             return text
         while prompt:
             before, *reply = pair_of(RenderItem(prompt, text.item.response))
-            with self._rendering:
-                surplus = len(tokenizer(before, *reply, verbose=False)["input_ids"]) - len(wanted)
-                starts = tokenizer(before, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-                first = starts["offset_mapping"][surplus][0] if 0 <= surplus < len(starts["input_ids"]) else len(before)
-                shorter = RenderItem(before[first:], text.item.response)
-                found = self.renderer.render_batch([shorter])[0]
-            if isinstance(found, Rendered) and found.input_ids == wanted and not found.cut:
-                return Sent(shorter, found, text.index)
+            for start in self._starts(before, reply, len(text.rendered.input_ids)):
+                shorter = RenderItem(before[start:], text.item.response)
+                with self._rendering:
+                    found = self.renderer.render_batch([shorter])[0]
+                if isinstance(found, Rendered) and found.input_ids == text.rendered.input_ids and not found.cut:
+                    return Sent(shorter, found, text.index)
             prompt = without_oldest_turn(prompt) if not isinstance(prompt, str) else None
         return text
+
+    def _starts(self, before: str, reply: list[str], length: int) -> list[int]:
+        """Where a text may begin so that its pair has this many tokens: at a token, or at the space before it."""
+        tokenizer = self.renderer.tokenizer
+        with self._rendering:
+            surplus = len(tokenizer(before, *reply, verbose=False)["input_ids"]) - length
+            own = tokenizer(before, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        if not 0 <= surplus < len(own["input_ids"]):
+            return []
+        start = int(own["offset_mapping"][surplus][0])
+        return [start, start - 1] if start and before[start - 1].isspace() else [start]
 
     def _ask(self, texts: Sequence[Sent]) -> npt.NDArray[np.float32]:
         scores = np.empty(len(texts), dtype=np.float32)

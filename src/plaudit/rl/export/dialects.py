@@ -62,8 +62,8 @@ class Dialect(ABC):
     def problem(self, text: Sent) -> str:
         """Why it would not."""
         return (
-            f"the text loses {text.rendered.cut} tokens to the length limit, and no shorter text has just the tokens that "
-            "are left; this server takes texts, not tokens, so shorten the prompt by a word or a turn"
+            f"the text loses {text.rendered.cut} tokens to the length limit, and no shorter text has just the tokens "
+            "that are left; this server takes texts, not tokens, so shorten the prompt by a word or a turn"
         )
 
     @abstractmethod

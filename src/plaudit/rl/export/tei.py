@@ -75,8 +75,8 @@ class TEI(Target):
         job.rendering = (
             "Send **pairs of texts** (`inputs`: a list of `[prompt, response]`; `[text]` for a bare text), always with "
             "`raw_scores: true` (else a sigmoid is applied) and `truncate: false`. The server cannot cut a pair as "
-            "this model knows it: the client refuses pairs over the limit, and so must you. A conversation of "
-            "several turns is laid out as one text by the client."
+            "this model knows it: the client sends an over-long prompt as a shorter text with just the tokens of the "
+            "contract, and refuses where there is none. A conversation is laid out as one text by the client."
         )
 
     def _measure_gelu(self, job: Job) -> float | None:

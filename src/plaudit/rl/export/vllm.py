@@ -75,7 +75,8 @@ def _rendering(job: Job) -> str:
             "This encoder has token types, which token ids cannot carry. A prompt with its response goes as **two "
             "texts** to `POST /score` (`text_1`, `text_2`), a bare text as token ids to `POST /classify`; always with "
             "`use_activation: false`. `reward_function.py` does that. vLLM cannot cut a pair as this model knows it: "
-            "the client refuses pairs over the limit."
+            "the client sends an over-long prompt as a shorter text with just the tokens of the contract, and refuses "
+            "where there is none."
         )
     lines = [
         "Send **token ids** (`input`: a list of lists of ids): `reward_function.py` renders them by the contract in "

@@ -37,7 +37,9 @@ class Batch:
         answered: [B, T] true on an answer's own tokens.
     """
 
-    def __init__(self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int, device: Any) -> None:
+    def __init__(
+        self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int, device: Any
+    ) -> None:
         width, length = max(map(len, prompts)), max(map(len, answers))
         ids = torch.full((len(prompts), width + length), pad)
         mask = torch.zeros(ids.shape, dtype=torch.bool)

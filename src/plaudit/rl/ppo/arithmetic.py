@@ -100,9 +100,7 @@ def clipped_policy_loss(new: Tensor, old: Tensor, advantages: Tensor, cliprange:
     return torch.maximum(plain, clipped), clipped > plain
 
 
-def clipped_value_loss(
-    values: Tensor, old: Tensor, returns: Tensor, cliprange: float | None
-) -> tuple[Tensor, Tensor]:
+def clipped_value_loss(values: Tensor, old: Tensor, returns: Tensor, cliprange: float | None) -> tuple[Tensor, Tensor]:
     """1/2 max((V - R)^2, (clip(V, V_old ± c) - R)^2), one value a token (Schulman et al., the code of PPO, 2017).
 
     Returns:

@@ -78,7 +78,8 @@ def read(
         for whole, part in zip(found, (log_probs, start_log_probs(batch), values), strict=True):
             whole[rows, : batch.length] = torch.where(batch.answered, part, 0)
     empty = torch.zeros(shape, device=device)
-    return Rollout(answers, mask, *found, empty, empty)
+    log_probs, start, values = found
+    return Rollout(answers, mask, log_probs, start, values, empty, empty)
 
 
 def with_advantages(

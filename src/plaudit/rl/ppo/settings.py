@@ -28,7 +28,9 @@ class PPOSettings(Section):
     whiten_advantages: bool = Field(True, description="advantages to mean 0 and variance 1 over the step's tokens")
     kl_coef: float = Field(0.05, ge=0, description="price of a nat of KL to the start, at the start")
     kl_target: float | None = Field(
-        6.0, gt=0, description="nats an answer that kl_coef is steered to (Ziegler et al. 2019, 2.2); null: kl_coef stays"
+        6.0,
+        gt=0,
+        description="nats an answer that kl_coef is steered to (Ziegler et al. 2019, 2.2); null: kl_coef stays",
     )
     kl_gain: float = Field(0.1, gt=0, description="how fast it is steered: at most this times 20% a step")
     normalize_rewards: Literal["start", "running", "none"] = Field(
@@ -53,7 +55,9 @@ class PPOSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> PPOSettings:
         if self.kl_target is not None and self.kl_coef == 0:
-            raise ValueError("kl_target steers kl_coef by factors, so kl_coef 0 stays 0; set one above 0, or kl_target null")
+            raise ValueError(
+                "kl_target steers kl_coef by factors, so kl_coef 0 stays 0; set one above 0, or kl_target null"
+            )
         if self.clip_rewards is not None and self.normalize_rewards == "none":
             raise ValueError("clip_rewards counts deviations, which normalize_rewards 'none' does not know; set one")
         if self.critic == "shared" and self.value_learning_rate is not None:

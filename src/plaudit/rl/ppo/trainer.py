@@ -22,7 +22,7 @@ from plaudit.errors import ConfigError, Interrupted, ModelError, PlauditError
 from plaudit.files import atomic_folder
 from plaudit.metrics.repetition import repetition
 from plaudit.rl.config import RLConfig
-from plaudit.rl.job import ALGORITHMS, Job, Task
+from plaudit.rl.job import ALGORITHMS, Job, Task, on_all_ranks, say_where_saved
 from plaudit.rl.policy import Answers
 from plaudit.rl.ppo.actor_critic import ActorCritic, Batch, make_critic, read_log_probs
 from plaudit.rl.ppo.arithmetic import AdaptiveKL, RewardScale
@@ -42,13 +42,15 @@ STATE = "ppo_state.pt"
 class PPO:
     """PPO as a registered algorithm."""
 
-    backends = ("trl", "unsloth")
+    backends: tuple[str, ...] = ("trl", "unsloth")
 
     def settings(self, options: dict[str, Any], config: RLConfig) -> PPOSettings:
         return make_config(options, PPOSettings)
 
-    def train(self, job: Job) -> None:
-        PPOTrainer(job).train()
+    def train(self, job: Job) -> Callable[[], Path]:
+        trainer = PPOTrainer(job)
+        trainer.train()
+        return trainer.save
 
 
 ALGORITHMS.register("ppo")(PPO())
@@ -117,15 +119,13 @@ class PPOTrainer:
             while self.step < job.steps:
                 try:
                     record, finished = self._one_step(), False
+                    self.step += 1
+                    job.journal.record(record)
+                    if self.step % job.sample_steps == 0 or self.step == job.steps:
+                        on_all_ranks(lambda: job.take_samples(self.step), self._sum)
                 except PlauditError as error:
-                    folder = self.save()
-                    raise type(error)(
-                        f"{error}; the policy after step {self.step} is saved in {folder}: go on with resume (--resume)"
-                    ) from error
-                self.step += 1
-                job.journal.record(record)
-                if self.step % job.sample_steps == 0 or self.step == job.steps:
-                    job.take_samples(self.step)
+                    say_where_saved(error, self.step, self.save())
+                    raise
                 if job.config.stop_on_hacking and self._sum(float(job.journal.hacking)) > 0:
                     job.say(f"stopped at step {self.step}: a gold scorer falls while the reward rises")
                     finished = True
@@ -151,7 +151,7 @@ class PPOTrainer:
         tasks = job.tasks.step(self.step, job.config.batch_size)[rank :: self.accelerator.num_processes]
         answers = job.answer(tasks, seed=self._seed(rank), batch_size=settings.rollout_batch_size)
         sampled = time.monotonic()
-        rewarded = job.reward(tasks, answers.texts)
+        rewarded = on_all_ranks(lambda: job.reward(tasks, answers.texts), self._sum)
         self._see(rewarded.total, everywhere=True)
         scored = time.monotonic()
         rollout = self._rollout(answers, rewarded)
@@ -208,9 +208,7 @@ class PPOTrainer:
 
     # -- figures -------------------------------------------------------------------------------------------------
 
-    def _figures(
-        self, tasks: list[Task], answers: Answers, rewarded: Rewarded, rollout: Rollout
-    ) -> dict[str, Any]:
+    def _figures(self, tasks: list[Task], answers: Answers, rewarded: Rewarded, rollout: Rollout) -> dict[str, Any]:
         """Means over the step's answers on all ranks."""
         kl = rollout.kl.sum(1)
         own = rewarded.figures()
@@ -290,5 +288,3 @@ class PPOTrainer:
         self.scale.load(state["scale"])
         self.job.rewards.lowest = state["lowest"]
         self.step = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
-
-

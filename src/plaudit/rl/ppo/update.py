@@ -88,9 +88,7 @@ def _losses(
     new, values = module(batch)
     here = batch.answered
     old = rollout.log_probs[rows, : batch.length]
-    policy, policy_clipped = clipped_policy_loss(
-        new, old, rollout.advantages[rows, : batch.length], settings.cliprange
-    )
+    policy, policy_clipped = clipped_policy_loss(new, old, rollout.advantages[rows, : batch.length], settings.cliprange)
     value, value_clipped = clipped_value_loss(
         values,
         rollout.values[rows, : batch.length],
