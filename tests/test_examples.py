@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tiny_models import save_tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -69,6 +72,54 @@ def test_a_configuration_is_validated_and_trained(base: Path, tmp_path: Path) ->
     said = run("01_rules_to_reward_model/configuration.py", *arguments, cwd=tmp_path)
     assert "refused: Need at least 10 training texts" in said
     assert "refused: Missing reward functions: 'lenght'" in said
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("policies") / "tiny-qwen3", "qwen3", reward=False)
+
+
+SMALL = ("--batch-size", "4", "--max-samples", "20", "--max-new-tokens", "8")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with preferences.json and prompts.json."""
+    folder = tmp_path_factory.mktemp("data")
+    assert "prompts.json: " in run("02_preference_training/data.py", "--pairs", "80", cwd=folder)
+    return folder
+
+
+def test_ppo_learns_from_rules_that_became_a_model(base: Path, policy: Path, data: Path, tmp_path: Path) -> None:
+    models = ("--policy", policy, "--backend", "trl", "--base-model", base, "--prompts", data / "prompts.json")
+    outputs = ("--reward-output", tmp_path / "rm", "--output", tmp_path / "out")
+    said = run("01_rules_to_reward_model/ppo_with_custom_reward.py", *models, *outputs, *SMALL, cwd=tmp_path)
+    assert "training the reward model from 4 rules" in said
+    assert "step 5: reward " in said
+    assert "final policy against the start: 2 prompts" in said
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert results["steps"] == 5
+    assert results["reward_final"] is not None
+    assert (tmp_path / "rm" / "scoring_contract.json").is_file()
+
+
+def test_ppo_uses_a_reward_model_that_exists(policy: Path, data: Path, tmp_path: Path) -> None:
+    reward = save_tiny(tmp_path / "rm", "bert", reward=True)
+    models = ("--policy", policy, "--backend", "trl", "--reward-path", reward, "--prompts", data / "prompts.json")
+    arguments = (*models, "--output", tmp_path / "out", *SMALL)
+    said = run("01_rules_to_reward_model/ppo_with_existing_reward.py", *arguments, cwd=tmp_path)
+    assert "reward on held-out prompts: " in said
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_preferences_become_a_reward_model_and_that_a_policy(data: Path, tmp_path: Path) -> None:
+    model = save_tiny(tmp_path / "tiny-gpt2", "gpt2", reward=False)
+    files = ("--preferences", data / "preferences.json", "--prompts", data / "prompts.json", "--model", model)
+    outputs = ("--reward-output", tmp_path / "rm", "--output", tmp_path / "out")
+    said = run("02_preference_training/train_then_ppo.py", *files, *outputs, *SMALL, cwd=tmp_path)
+    assert "accuracy " in said
+    assert "step 5: reward " in said
+    assert "final policy against the start: 2 prompts" in said
 
 
 def test_every_test_that_an_example_names_exists() -> None:

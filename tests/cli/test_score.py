@@ -488,8 +488,8 @@ def test_a_model_without_a_contract_is_known_by_its_scores(saved: Callable[[str,
         return list(facts_of(model)["golden"])
 
     one = golden("qwen3", "auto")
-    assert plaudit.cli.score._alike(one, golden("qwen3", "padded"))
-    assert not plaudit.cli.score._alike(one, golden("llama", "auto"))
+    assert plaudit.cli.resumable.alike(one, golden("qwen3", "padded"))
+    assert not plaudit.cli.resumable.alike(one, golden("llama", "auto"))
 
 
 def test_an_output_in_use_is_refused_until_overwritten(run, sharing_model: Path, tmp_path: Path, interrupted) -> None:

@@ -248,7 +248,9 @@ def test_an_unknown_option_is_named_with_what_was_meant(make: Make) -> None:
         make(cliprang=0.1)
     with pytest.raises(ConfigError, match="batch_sise.*did you mean 'batch_size'"):
         make(batch_sise=8)
-    with pytest.raises(ConfigError, match="unknown option 'num_generation'.*did you mean 'num_generations'.*GRPOConfig"):
+    with pytest.raises(
+        ConfigError, match="unknown option 'num_generation'.*did you mean 'num_generations'.*GRPOConfig"
+    ):
         make("grpo", num_generation=2, options={})
     with pytest.raises(ConfigError, match="batch_sise.*did you mean 'batch_size'"):
         make("grpo", batch_sise=8)
@@ -279,7 +281,10 @@ def test_an_unknown_algorithm_or_backend_lists_those_there_are(make: Make) -> No
         ({"cliprange": 1.5}, "cliprange"),
         ({"kl_coef": 0}, "kl_target steers kl_coef by factors"),
         ({"clip_rewards": 3.0, "normalize_rewards": "none"}, "clip_rewards counts deviations"),
-        ({"lora": {"r": 4}, "options": {"critic": "shared", "value_learning_rate": 1e-3}}, "value_learning_rate has no"),
+        (
+            {"lora": {"r": 4}, "options": {"critic": "shared", "value_learning_rate": 1e-3}},
+            "value_learning_rate has no",
+        ),
     ],
 )
 def test_options_that_cannot_work_are_refused(make: Make, options: dict[str, Any], problem: str) -> None:
@@ -303,7 +308,9 @@ def test_a_backend_that_is_not_there_is_never_replaced(make: Make, monkeypatch: 
         make(backend="unsloth")
     monkeypatch.setattr(find, lambda name, *more: object() if name == "unsloth" else real(name, *more))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="backend 'unsloth' needs a CUDA device, and there is none; use backend='trl'"):
+    with pytest.raises(
+        DeviceError, match="backend 'unsloth' needs a CUDA device, and there is none; use backend='trl'"
+    ):
         make(backend="unsloth")
 
 
@@ -356,8 +363,13 @@ def figures(folder: Path) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(
     ("algorithm", "value", "done"),
-    [("ppo", math.nan, 2), ("ppo", math.inf, 0), ("grpo", math.nan, 2), pytest.param("grpo", -math.inf, 0, marks=slow),
-     pytest.param("rloo", math.nan, 1, marks=slow)],
+    [
+        ("ppo", math.nan, 2),
+        ("ppo", math.inf, 0),
+        ("grpo", math.nan, 2),
+        pytest.param("grpo", -math.inf, 0, marks=slow),
+        pytest.param("rloo", math.nan, 1, marks=slow),
+    ],
 )
 def test_a_reward_that_is_no_number_stops_the_run_with_a_checkpoint(
     make: Make, tmp_path: Path, algorithm: str, value: float, done: int
@@ -405,7 +417,9 @@ class Picky(Length):
 
 @pytest.mark.parametrize("algorithm", ["ppo", "rloo"])
 def test_a_rule_that_cannot_score_names_itself_and_the_checkpoint(make: Make, algorithm: str) -> None:
-    with pytest.raises(RewardError, match="^reward 'picky': item 1: this text is beyond it; the policy after step 1 is"):
+    with pytest.raises(
+        RewardError, match="^reward 'picky': item 1: this text is beyond it; the policy after step 1 is"
+    ):
         make(algorithm, reward=Picky(spoilt=[3]), sample_steps=100).train()
 
 
@@ -420,9 +434,10 @@ class Server:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.asked += 1
-                status, answer = 200, json.dumps(
-                    [{"scores": [float(len(text)) for text in one["responses"]]} for one in body]
-                ).encode()
+                status, answer = (
+                    200,
+                    json.dumps([{"scores": [float(len(text)) for text in one["responses"]]} for one in body]).encode(),
+                )
                 if outer.asked > outer.good or outer.asked in outer.bad:
                     status, answer = (200, outer.answer) if outer.answer else (503, b"down")
                 self.send_response(status)

@@ -157,6 +157,21 @@ def test_a_critic_from_a_reward_that_cannot_be_one_is_refused(saved: Saved, make
         make_trainer(critic="reward_model", reward=model).train()
 
 
+def test_gradient_checkpointing_changes_nothing_but_is_used(make_trainer: Make, tmp_path: Path) -> None:
+    weights = []
+    for checkpointing in (False, True):
+        output = tmp_path / str(checkpointing)
+        trainer = make_trainer(output_dir=output, gradient_checkpointing=checkpointing, max_steps=2)
+        trainer.train()
+        assert trainer.job is not None
+        modules = trainer.job.policy.model.modules()
+        assert any(getattr(module, "gradient_checkpointing", False) for module in modules) == checkpointing
+        assert trainer.job.policy.model.training == checkpointing
+        weights.append(load_file(output / "model.safetensors"))
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-5, rtol=1e-4)
+
+
 def test_reward_models_with_another_tokenizer_score_texts(make_trainer: Make, saved: Saved) -> None:
     model = RewardModel.from_pretrained(saved("bert", "reward"))
     trainer = make_trainer(reward=model, max_steps=1, eval_prompts=2)

@@ -24,7 +24,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OTHERWISE", "ResumableLines", "check_same_facts", "encoded"]
+__all__ = ["OTHERWISE", "ResumableLines", "alike", "check_same_facts", "encoded"]
 
 logger = logging.getLogger(__name__)
 
@@ -245,13 +245,14 @@ def check_same_facts(lines: ResumableLines, now: dict[str, Any]) -> None:
         if name not in ("model", "golden")
         if then.get(name) != now[name]
     ]
-    if not _alike(then.get("golden", []), now["golden"]):
+    if not alike(then.get("golden", []), now["golden"]):
         differ.insert(0, f"model (was {then.get('model')!r}, now {now['model']!r}, which scores otherwise)")
     if differ:
         raise ConfigError(f"--resume: {lines.partial} was made with other settings: {', '.join(differ)}; {OTHERWISE}")
 
 
-def _alike(then: list[float], now: list[float]) -> bool:
+def alike(then: list[float], now: list[float]) -> bool:
+    """Whether two lists of golden scores are of one model."""
     return len(then) == len(now) and all(
         math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) for a, b in zip(then, now, strict=True)
     )

@@ -149,7 +149,6 @@ class Policy:
         temperature: float = 1.0,
         seed: int | None = None,
         batch_size: int = 64,
-        model: torch.nn.Module | None = None,
     ) -> Answers:
         """One answer to each prompt, sampled from softmax(logits / temperature), cut off after its first end token.
 
@@ -159,7 +158,6 @@ class Policy:
             temperature: above 0; exactly 0 takes the likeliest token.
             seed: makes the draw repeatable and leaves the state of the random generators alone; None: goes on from it.
             batch_size: prompts answered side by side; those of similar length share a batch.
-            model: what samples instead of the policy itself (the reference).
         """
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         ids: list[list[int]] = [[] for _ in prompts]
@@ -169,23 +167,21 @@ class Policy:
                 torch.manual_seed(seed)
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
-                found = self._generate([prompts[i] for i in chosen], max_new_tokens, temperature, model)
+                found = self._generate([prompts[i] for i in chosen], max_new_tokens, temperature)
                 for i, answer in zip(chosen, found, strict=True):
                     ids[i] = answer
         ended = [bool(answer) and answer[-1] in self.end_ids for answer in ids]
         texts = [self.text_of(answer[:-1] if end else answer) for answer, end in zip(ids, ended, strict=True)]
         return Answers([list(p) for p in prompts], ids, texts, ended)
 
-    def _generate(
-        self, prompts: list[Sequence[int]], new: int, temperature: float, model: torch.nn.Module | None
-    ) -> list[list[int]]:
+    def _generate(self, prompts: list[Sequence[int]], new: int, temperature: float) -> list[list[int]]:
         width = max(len(p) for p in prompts)
         rows = torch.full((len(prompts), width), self.pad_id)
         mask = torch.zeros_like(rows)
         for row, prompt in enumerate(prompts):  # padded on the left: all answers begin at one place
             rows[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        network: Any = self.model if model is None else model
+        network: Any = self.model
         was_training = network.training
         network.eval()
         how: dict[str, Any] = {"temperature": temperature} if temperature > 0 else {"do_sample": False}
@@ -244,7 +240,8 @@ def load_policy(
 
     Args:
         name: folder or Hub id of a language model.
-        dtype: of its weights; ``auto``: as saved, float32 on a CPU.
+        dtype: of its weights; ``auto``: float32 (forwards on CUDA run in bfloat16 all the same), as saved under an
+            adapter on a GPU.
         device: ``cuda``, ``mps``, ``cpu``; None takes the best there is.
         layout: as in `Policy`.
         lora: fields of peft's `LoraConfig` (``r``, ``lora_alpha``, ``target_modules``, …): train an adapter only.
@@ -258,8 +255,8 @@ def load_policy(
     _check_causal(path, name, revision=revision, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
     wanted: Any = "auto" if dtype == "auto" else parse_dtype(dtype)
-    if dtype == "auto" and target.type == "cpu":
-        wanted = torch.float32  # half precision is slow there, and PPO's ratios need the digits
+    if dtype == "auto" and (target.type == "cpu" or lora is None):
+        wanted = torch.float32  # small steps of an optimizer are lost in the digits of half precision
     try:
         with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from accelerate import PartialState
 
 from plaudit.errors import ConfigError, DataError, PlauditError, RenderError, RowError
 from plaudit.files import atomic_folder, atomic_text

@@ -56,6 +56,12 @@ class PPO:
 ALGORITHMS.register("ppo")(PPO())
 
 
+def _checkpoint_activations(network: PreTrainedModel) -> None:
+    """Less memory, more computing; older releases of transformers call the method otherwise."""
+    enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 class PPOTrainer:
     """Trains the policy of a job by PPO.
 
@@ -69,7 +75,8 @@ class PPOTrainer:
     def __init__(self, job: Job) -> None:
         self.job, self.settings = job, job.settings
         config, policy = job.config, job.policy
-        self.accelerator = Accelerator(cpu=policy.device.type == "cpu")
+        half = policy.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.accelerator = Accelerator(cpu=policy.device.type == "cpu", mixed_precision="bf16" if half else "no")
         ranks = self.accelerator.num_processes
         if config.batch_size % ranks:
             raise ConfigError(f"batch_size {config.batch_size} cannot be shared by {ranks} processes; give a multiple")
@@ -89,7 +96,10 @@ class PPOTrainer:
         job.say(told)
         self.actor_critic = ActorCritic(policy, critic, config.temperature)
         if config.gradient_checkpointing:
-            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+            for network in (policy.model, getattr(critic, "backbone", None)):
+                if network is not None:
+                    _checkpoint_activations(network)
+            self.actor_critic.train()  # transformers checkpoints in this mode only; there is no dropout
         self.optimizer = self._optimizer(config.learning_rate or LEARNING_RATE)
         self.scheduler = get_scheduler(
             self.settings.lr_scheduler,
@@ -149,7 +159,8 @@ class PPOTrainer:
         job, settings, began = self.job, self.settings, time.monotonic()
         rank = self.accelerator.process_index
         tasks = job.tasks.step(self.step, job.config.batch_size)[rank :: self.accelerator.num_processes]
-        answers = job.answer(tasks, seed=self._seed(rank), batch_size=settings.rollout_batch_size)
+        with self.accelerator.autocast():  # as every forward below, so that one policy samples and learns
+            answers = job.answer(tasks, seed=self._seed(rank), batch_size=settings.rollout_batch_size)
         sampled = time.monotonic()
         rewarded = on_all_ranks(lambda: job.reward(tasks, answers.texts), self._sum)
         self._see(rewarded.total, everywhere=True)
@@ -201,10 +212,11 @@ class PPOTrainer:
 
     def _start_log_probs(self, batch: Batch) -> Tensor:
         policy = self.job.policy
-        if self.reference is not None:
-            return read_log_probs(self.reference, batch, self.job.config.temperature)
-        with policy.as_reference():
-            return read_log_probs(policy.trained, batch, self.job.config.temperature)
+        with self.accelerator.autocast():
+            if self.reference is not None:
+                return read_log_probs(self.reference, batch, self.job.config.temperature)
+            with policy.as_reference():
+                return read_log_probs(policy.trained, batch, self.job.config.temperature)
 
     # -- figures -------------------------------------------------------------------------------------------------
 
