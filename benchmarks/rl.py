@@ -23,6 +23,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+
 from common import RESULTS, finish, surroundings
 from rl_models import GOLD, build
 

@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         overwrite=True,
     )
     figures = json.loads((Path(arguments.reward_output) / "metrics.json").read_text(encoding="utf-8"))
-    accuracy = figures["held_out"]["figures"]["accuracy"]
+    accuracy = figures["held_out"]["accuracy"]
     print(f"reward model {reward.folder}: accuracy {accuracy['value']:.3f} on held-out prompts")
 
     # 2. a policy that is trained by it

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from plaudit import posting
 from plaudit.errors import ConfigError, ItemError, RemoteError
 from plaudit.rewards.remote import RemoteScorer
 from plaudit.scorers import composite_from, parse_reward, resolve_scorer
@@ -173,22 +174,22 @@ def test_a_server_that_is_down_is_an_error() -> None:
 def test_a_connection_that_breaks_is_tried_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     import http.client
 
-    real, calls = RemoteScorer._send, []
+    real, calls = posting._send, []
 
-    def breaks(self: RemoteScorer, data: bytes) -> bytes:
+    def breaks(url: str, data: bytes, *rest: Any) -> bytes:
         calls.append(data)
         if len(calls) == 1:
             raise http.client.IncompleteRead(b"[{")
-        return real(self, data)
+        return real(url, data, *rest)
 
-    monkeypatch.setattr(RemoteScorer, "_send", breaks)
+    monkeypatch.setattr(posting, "_send", breaks)
     assert scorer(server).score(["p"], ["xy"]).tolist() == [2]
 
 
 def test_waits_double_up_to_a_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("plaudit.rewards.remote.time.sleep", waits.append)
-    monkeypatch.setattr("plaudit.rewards.remote.random.uniform", lambda low, high: 1.0)
+    monkeypatch.setattr("plaudit.posting.time.sleep", waits.append)
+    monkeypatch.setattr("plaudit.posting.random.uniform", lambda low, high: 1.0)
     server.answer = lambda body, number: (500, b"")
     with pytest.raises(RemoteError):
         scorer(server, wait=4.0, retries=5).score(["p"], ["x"])

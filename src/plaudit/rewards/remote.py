@@ -6,19 +6,15 @@ A server that is down, slow, or answers nonsense is asked again, a bounded numbe
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
-import random
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from plaudit.errors import ConfigError, ItemError, RemoteError
+from plaudit.errors import ConfigError, ItemError
+from plaudit.posting import NonsenseError, finite_numbers, post, shown
 from plaudit.types import Prompt, Response
 
 if TYPE_CHECKING:
@@ -29,10 +25,6 @@ __all__ = ["RemoteScorer", "is_url"]
 
 OWN, OPENRLHF = "/v1/reward", "/get_reward"
 DIALECTS = (OWN, OPENRLHF)
-LONGEST_WAIT = 30.0
-"""Seconds between two attempts at most."""
-MOST_SHOWN = 120
-"""Characters of an answer that an error shows."""
 
 
 def is_url(name: Any) -> bool:
@@ -154,61 +146,17 @@ class RemoteScorer:
 
     def _ask(self, body: Any, counts: list[int]) -> list[float]:
         """The numbers of one request, tried again as the class says."""
-        try:
-            data = json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise RemoteError(f"{self.url}: a prompt cannot be written as JSON ({error})") from error
-        for attempt in range(self.retries + 1):
-            try:
-                return _numbers(self._send(data), counts, "rewards" if self.compares else "scores")
-            except (_NonsenseError, OSError, http.client.HTTPException) as error:
-                problem, cause = self._told(error), error
-            if attempt < self.retries:
-                time.sleep(min(LONGEST_WAIT, self.wait * 2**attempt) * random.uniform(0.5, 1.5))
-        often = "once" if self.retries == 0 else f"{self.retries + 1} times"
-        raise RemoteError(f"{self.url} was asked {often} and gave no scores: {problem}") from cause
+        key = "rewards" if self.compares else "scores"
+        return post(
+            self.url,
+            body,
+            lambda answer: _numbers(answer, counts, key),
+            timeout=self.timeout,
+            retries=self.retries,
+            wait=self.wait,
+            headers=self.headers,
+        )
 
-    def _send(self, data: bytes) -> bytes:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", **self.headers}
-        request = urllib.request.Request(self.url, data, headers, method="POST")
-        with _OPENER.open(request, timeout=self.timeout) as answer:
-            body: bytes = answer.read()
-            return body
-
-    def _told(self, error: Exception) -> str:
-        """What went wrong, where another attempt may help.
-
-        Raises:
-            RemoteError: it may not.
-        """
-        if isinstance(error, urllib.error.HTTPError):
-            with error:
-                said = _start(error.read())
-            problem = f"status {error.code}" + (f", {said}" if said else "")
-            if error.code == 429 or error.code >= 500:
-                return problem
-            where = f" (to {error.headers['Location']})" if 300 <= error.code < 400 else ""
-            raise RemoteError(f"{self.url} refused the request: {problem}{where}") from error
-        if isinstance(error, _NonsenseError):
-            return str(error)
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, TimeoutError):
-            return f"no answer within {self.timeout:g} s"
-        return f"no connection ({reason or type(reason).__name__})"
-
-
-class _NonsenseError(Exception):
-    """An answer that is no scores."""
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET without its body."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_StayHere)
 
 Asked = Iterator[tuple[Any, list[list[int]]]]
 """Bodies of requests, each with the places of the scores that it asks for, one list for each list in the answer."""
@@ -273,32 +221,19 @@ def _text(response: Response, index: int) -> str:
     return text
 
 
-def _numbers(answer: bytes, counts: list[int], key: str) -> list[float]:
+def _numbers(answer: Any, counts: list[int], key: str) -> list[float]:
     """The numbers under ``key`` in the objects of an answer, ``counts`` of them.
 
     Raises:
-        _NonsenseError: it is anything else.
+        NonsenseError: it is anything else.
     """
-    try:
-        document = json.loads(answer)
-    except ValueError:
-        raise _NonsenseError(f"the answer is no JSON: {_start(answer) or 'nothing'}") from None
-    objects = document if isinstance(document, list) else [document]
+    objects = answer if isinstance(answer, list) else [answer]
     lists = [each.get(key) if isinstance(each, dict) else None for each in objects]
     if len(lists) != len(counts):
-        raise _NonsenseError(f"the answer has {len(lists)} objects for {len(counts)} asked: {_start(answer)}")
+        raise NonsenseError(f"the answer has {len(lists)} objects for {len(counts)} asked: {shown(answer)}")
     numbers: list[float] = []
     for values, count in zip(lists, counts, strict=True):
         if not isinstance(values, list):
-            raise _NonsenseError(f"the answer has no list {key!r}: {_start(answer)}")
-        if len(values) != count:
-            raise _NonsenseError(f"the answer has {len(values)} scores for {count} responses")
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 3e38:
-                raise _NonsenseError(f"the answer has the score {value!r:.40}; expected a finite number")
-        numbers += [float(value) for value in values]
+            raise NonsenseError(f"the answer has no list {key!r}: {shown(answer)}")
+        numbers += finite_numbers(values, count)
     return numbers
-
-
-def _start(answer: bytes) -> str:
-    return " ".join(answer.decode("utf-8", "replace").split())[:MOST_SHOWN]

@@ -87,7 +87,7 @@ class Job:
         journal: receives figures and samples.
         folder: the run's, until it is finished.
         checkpoint: where an earlier process of the run came to.
-        start: answers of the untrained policy to the held-out prompts, and their rewards; None: no prompts are held out.
+        start: the untrained policy's answers to the held-out prompts, and their rewards; None: none are held out.
         say: receives what a person should know.
         steps: how many there are.
     """

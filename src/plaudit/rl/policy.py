@@ -63,8 +63,8 @@ class Policy:
     """A language model that answers prompts.
 
     Args:
-        model: a ``*ForCausalLM``; its dropout is switched off, so that sampling, old and new log-probabilities are those
-            of one function.
+        model: a ``*ForCausalLM``; its dropout is switched off, so that sampling, old and new log-probabilities are
+            those of one function.
         tokenizer: its tokenizer.
         layout: how a text prompt is put: ``chat``, as a user's message in the chat template; ``text``, as it is;
             ``auto``: chat where there is a template. A conversation always needs the template.
@@ -120,7 +120,7 @@ class Policy:
         if prompt is None:
             raise RenderError("there is no prompt; a policy needs one to answer")
         if isinstance(prompt, str) and self.layout == "text":
-            ids = self.tokenizer(prompt)["input_ids"]
+            ids: list[int] = self.tokenizer(prompt)["input_ids"]
             end = self.tokenizer.eos_token_id
             return ids[:-1] if len(ids) > 1 and ids[-1] == end else ids  # some tokenizers end every text
         if not self.tokenizer.chat_template:

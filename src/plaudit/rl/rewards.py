@@ -15,6 +15,7 @@ from plaudit.formatting import RenderItem
 from plaudit.models.ensemble import Ensemble
 from plaudit.models.reward_model import RewardModel
 from plaudit.rewards.composite import CompositeReward, name_of
+from plaudit.rewards.remote import RemoteScorer
 from plaudit.scorers import resolve_scorer
 from plaudit.types import Prompt, Scorer
 
@@ -147,8 +148,7 @@ def reward_function(
         column = next((columns[n] for n in references if columns.get(n) is not None), None)
         known = None if column is None else [None if value is None else str(value) for value in column]
         texts = [completion_text(c) for c in completions]
-        wanted = known if _compares(rewards.scorer) else None
-        return [float(v) for v in rewards.score(list(prompts), texts, wanted).total]
+        return [float(v) for v in rewards.score(list(prompts), texts, known).total]
 
     function.__name__ = name or (Path(spec).name if isinstance(spec, (str, Path)) else name_of(rewards.scorer))
     return function
@@ -169,6 +169,8 @@ def _compares(scorer: Scorer) -> bool:
     """Whether references mean anything to a scorer: learned models have no use for them and refuse them."""
     if isinstance(scorer, RewardModel):
         return False
+    if isinstance(scorer, RemoteScorer):
+        return scorer.compares
     if isinstance(scorer, Ensemble):
         return not scorer.learned
     return True
@@ -181,7 +183,7 @@ def _scores(
         items = [RenderItem(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
         raw: Any = scorer.score_items(items, overlong="cut")
     else:
-        raw = scorer.score(prompts, texts, references=references)
+        raw = scorer.score(prompts, texts, references=references if _compares(scorer) else None)
     scores = np.asarray(raw, dtype=np.float64)
     if scores.shape != (len(texts),):
         raise ScoreError(f"{name} gave {scores.shape} scores for {len(texts)} answers; expected one for each")

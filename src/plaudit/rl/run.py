@@ -161,7 +161,7 @@ class RLTrainer:
         policy = self._load_policy(str(process.device) if process.num_processes > 1 else config.device)
         tasks, held_out = self._tasks(policy)
         folder = config.run_folder
-        journal = Journal(folder if main else None, HackingWatch(), self.say, self.show)
+        journal = Journal(folder if main else None, HackingWatch(**self._bounds()), self.say, self.show)
         if main and checkpoint is not None:
             journal.go_back_to(json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))["global_step"])
         steps = config.max_steps or tasks.steps(config.num_epochs, config.batch_size)
@@ -214,6 +214,11 @@ class RLTrainer:
             return found_checkpoint(run, self.say)
         atomic_text(run / START, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         return None
+
+    def _bounds(self) -> dict[str, float]:
+        """A target of KL says better than the usual bound what is too much."""
+        target = getattr(self.settings, "kl_target", None)
+        return {} if target is None else {"max_kl": 2 * target}
 
     def _load_policy(self, device: str | None) -> Policy:
         config = self.config
@@ -358,9 +363,9 @@ class RLTrainer:
     def _clean_up(self) -> None:
         """Removes a run's folder without anything to go on with."""
         run = self.config.run_folder
-        if self.job is not None or not self.config.resume:
-            if run.exists() and processes(self.config.device).is_main_process and not any(run.glob("checkpoint-*")):
-                shutil.rmtree(run, ignore_errors=True)
+        ours = (self.job is not None or not self.config.resume) and processes(self.config.device).is_main_process
+        if ours and run.exists() and not any(run.glob("checkpoint-*")):
+            shutil.rmtree(run, ignore_errors=True)
 
 
 def _settings(config: RLConfig) -> dict[str, Any]:

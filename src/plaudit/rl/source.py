@@ -71,7 +71,7 @@ def _trained(config: RLConfig, say: Callable[[str], None]) -> Scorer:
     """A reward model from rules: really trained, saved, and loaded from where it was saved."""
     output = config.reward_output
     check_functions(config.reward_functions)
-    rewards = [part if isinstance(part, (str, dict)) else part for part in config.reward_functions or []]
+    rewards = list(config.reward_functions or [])
     values = {
         "texts": config.reward_training_texts,
         "rewards": composite_from(rewards, weights=config.reward_function_weights),

@@ -7,32 +7,25 @@ There is no score in place of one that is missing.
 
 from __future__ import annotations
 
-import http.client
-import json
-import logging
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from plaudit.errors import ConfigError, ContractError, ModelError, RemoteError
+from plaudit.errors import ConfigError, ContractError, ModelError
 from plaudit.formatting import Rendered, Renderer, RenderItem
 from plaudit.formatting.turns import without_oldest_turn
 from plaudit.models.build import load_tokenizer
 from plaudit.models.calibrated import load_calibration
 from plaudit.models.contract import GoldenCheck, ScoringContract, tolerance
+from plaudit.posting import finite_numbers, post
 from plaudit.rl.export.dialects import DIALECTS, Answer, Dialect, Sent, pair_of
 from plaudit.types import Prompt, Response
 
 __all__ = ["ServedModel"]
-
-logger = logging.getLogger(__name__)
 
 
 class ServedModel:
@@ -165,70 +158,9 @@ class ServedModel:
         scores = np.empty(len(texts), dtype=np.float32)
         for places in self.dialect.batches(texts):
             path, body = self.dialect.request([texts[place] for place in places])
-            scores[places] = self._one(path, body, len(places))
+            read = partial(self._numbers, path, len(places))
+            scores[places] = post(self.url + path, body, read, timeout=self.timeout, retries=self.retries)
         return scores
 
-    def _one(self, path: str, body: dict[str, Any], count: int) -> list[float]:
-        """One request, sent again where it fails."""
-        problem = ""
-        for attempt in range(self.retries + 1):
-            if attempt:
-                time.sleep(0.5 * 2 ** (attempt - 1))
-            try:
-                return self._finite(self.dialect.scores(path, self._post(path, body)), count)
-            except _RefusedError as error:
-                raise RemoteError(f"{self.url}{path}: {error}; the request is wrong for this server") from error
-            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, IndexError) as error:
-                problem = _describe(error)
-                logger.warning("%s%s: %s (attempt %d of %d)", self.url, path, problem, attempt + 1, self.retries + 1)
-        raise RemoteError(
-            f"{self.url}{path}: {problem}; tried {self.retries + 1} times. Is the server of plaudit export's serve.sh "
-            "running there?"
-        )
-
-    def _post(self, path: str, body: dict[str, Any]) -> Answer:
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method="POST")
-        try:
-            with _OPENER.open(request, timeout=self.timeout) as answer:
-                return json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code}: {' '.join(error.read(2000).decode('utf-8', 'replace').split())[:300]}"
-            if error.code < 500 and error.code not in (408, 425, 429):
-                raise _RefusedError(reason) from error
-            raise OSError(reason) from error
-
-    @staticmethod
-    def _finite(scores: Sequence[Any], count: int) -> list[float]:
-        if len(scores) != count:
-            raise ValueError(f"it answered {len(scores)} scores for {count} texts")
-        for score in scores:
-            if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < 3e38:
-                raise ValueError(f"it answered {score!r:.60} where a finite score was expected")
-        return [float(score) for score in scores]
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET without its body."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_StayHere)
-
-
-class _RefusedError(Exception):
-    """The server will never accept this request."""
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, urllib.error.URLError):
-        return f"no connection ({error.reason})"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, json.JSONDecodeError):
-        return f"it answered no JSON ({error})"
-    if isinstance(error, (KeyError, TypeError, IndexError)):
-        return f"its answer has another form than documented ({type(error).__name__}: {error})"
-    return str(error)
+    def _numbers(self, path: str, count: int, answer: Answer) -> list[float]:
+        return finite_numbers(self.dialect.scores(path, answer), count)

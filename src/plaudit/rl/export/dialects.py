@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 from plaudit.errors import RenderError
 from plaudit.formatting import Rendered, RenderItem
 from plaudit.formatting.turns import plain, transcript
+from plaudit.posting import NonsenseError
 from plaudit.registry import Registry
 
 __all__ = ["DIALECTS", "Answer", "Dialect", "Sent", "pair_of"]
@@ -80,13 +81,13 @@ DIALECTS: Registry[Dialect] = Registry("reward_dialects")
 
 def _only(values: Any) -> Any:
     if not isinstance(values, list) or len(values) != 1:
-        raise ValueError(f"it answered {values!r:.60} where one score was expected (num_labels=1)")
+        raise NonsenseError(f"it answered {values!r:.60} where one score was expected (num_labels=1)")
     return values[0]
 
 
 def _ordered(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if sorted(row["index"] for row in data) != list(range(len(data))):
-        raise ValueError("the indices of its answer are not those of the request")
+        raise NonsenseError("the indices of its answer are not those of the request")
     return sorted(data, key=lambda row: row["index"])
 
 

@@ -140,7 +140,8 @@ class RewardScale:
     """Scores to mean 0 and deviation 1.
 
     ``start``: by the first batch that is seen, for good, so that a rising reward stays visible and the critic's target
-    does not drift; ``running``: by all that were seen so far (Chan et al. 1982, parallel moments); ``none``: as they are.
+    does not drift; ``running``: by all that were seen so far (Chan et al. 1982, parallel moments); ``none``: as they
+    are.
     """
 
     def __init__(self, how: str, clip: float | None = None) -> None:

@@ -43,8 +43,8 @@ class PPOSettings(Section):
     )
     critic: Literal["auto", "reward_model", "policy", "shared"] = Field(
         "auto",
-        description="where values come from: a copy of the reward model, of the policy, or a head on the policy itself; "
-        "auto: the reward model where it is a decoder with the policy's tokenizer, otherwise the policy",
+        description="where values come from: a copy of the reward model, of the policy, or a head on the policy "
+        "itself; auto: the reward model where it is a decoder with the policy's tokenizer, otherwise the policy",
     )
     value_learning_rate: float | None = Field(None, gt=0, description="of the critic (default: the policy's)")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from transformers import PreTrainedModel, get_scheduler
 
@@ -76,6 +77,7 @@ class PPOTrainer:
         self.job, self.settings = job, job.settings
         config, policy = job.config, job.policy
         half = policy.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        AcceleratorState._reset_state()  # of a training before this one, whose number format it would keep
         self.accelerator = Accelerator(cpu=policy.device.type == "cpu", mixed_precision="bf16" if half else "no")
         ranks = self.accelerator.num_processes
         if config.batch_size % ranks:
