@@ -33,15 +33,15 @@ NEVER_DRAWN = "À"
 
 
 def ours(policy: Path, reward: Path, prompts: Path, steps: int) -> tuple[list[float], list[float]]:
-    """CPU seconds at the end of every step, and the mean length of its answers."""
+    """CPU seconds at the end of every step, and the share of its answers that ended by themselves."""
     from plaudit import create_rl_trainer
 
     times: list[float] = []
-    lengths: list[float] = []
+    ended: list[float] = []
 
     def show(record: Any) -> None:
         times.append(time.process_time())
-        lengths.append(record["length"])
+        ended.append(record["eos_share"])
 
     with tempfile.TemporaryDirectory() as folder:
         create_rl_trainer(
@@ -60,10 +60,12 @@ def ours(policy: Path, reward: Path, prompts: Path, steps: int) -> tuple[list[fl
             output_dir=Path(folder) / "run",
             show=show,
         ).train()
-    return times, lengths
+    return times, ended
 
 
-def theirs(policy: Path, reward: Path, prompts: Path, steps: int, own_defaults: bool) -> tuple[list[float], list[float]]:
+def theirs(
+    policy: Path, reward: Path, prompts: Path, steps: int, own_defaults: bool
+) -> tuple[list[float], list[float]]:
     """The same of TRL's trainer."""
     import trl
     from datasets import Dataset
@@ -79,7 +81,7 @@ def theirs(policy: Path, reward: Path, prompts: Path, steps: int, own_defaults: 
     tokenizer = AutoTokenizer.from_pretrained(policy, padding_side="left")
     rows = [{"input_ids": tokenizer(row["prompt"])["input_ids"]} for row in json.loads(prompts.read_text())]
     times: list[float] = []
-    lengths: list[float] = []
+    ended: list[float] = []
 
     class Clock(TrainerCallback):
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
@@ -87,7 +89,7 @@ def theirs(policy: Path, reward: Path, prompts: Path, steps: int, own_defaults: 
 
     class Timed(PPOTrainer):
         def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-            lengths.append(logs["val/num_eos_tokens"] / SIZES["batch"])
+            ended.append(logs["val/num_eos_tokens"] / SIZES["batch"])
 
     micro = 8 if own_defaults else SIZES["micro_batch"]
     same = {} if own_defaults else {"bf16": False, "gradient_checkpointing": False}
@@ -122,7 +124,7 @@ def theirs(policy: Path, reward: Path, prompts: Path, steps: int, own_defaults: 
             callbacks=[Clock()],
         )
         trainer.train()
-    return times, lengths
+    return times, ended
 
 
 def endless(policy: Path, folder: Path) -> Path:
@@ -154,11 +156,11 @@ def measure(side: str, policy: Path, models: Path, steps: int, peer: Path) -> di
 def one_side(arguments: argparse.Namespace) -> None:
     reward, prompts = arguments.models / "reward", arguments.models / "prompts.json"
     if arguments.side == "ours":
-        times, lengths = ours(arguments.policy, reward, prompts, arguments.steps)
+        times, ended = ours(arguments.policy, reward, prompts, arguments.steps)
     else:
-        times, lengths = theirs(arguments.policy, reward, prompts, arguments.steps, arguments.side == "trl-defaults")
+        times, ended = theirs(arguments.policy, reward, prompts, arguments.steps, arguments.side == "trl-defaults")
     steps = [after - before for before, after in zip(times, times[1:], strict=False)]
-    print(json.dumps({"seconds": statistics.median(steps), "figures": lengths}))
+    print(json.dumps({"seconds": statistics.median(steps), "ended": statistics.fmean(ended)}))
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -167,7 +169,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     policy, _, _ = build(arguments.models)
     found: dict[str, dict[str, list[float]]] = {}
-    lengths: dict[str, float] = {}
+    ended: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         policies = {ENDS: policy, NEVER: endless(policy, Path(folder) / "endless")}
         for turn in range(arguments.rounds):
@@ -176,19 +178,18 @@ def main(arguments: argparse.Namespace) -> None:
                 for side in sides:
                     one = measure(side, path, arguments.models, arguments.steps, arguments.peer_path)
                     found.setdefault(kind, {}).setdefault(side, []).append(one["seconds"])
-                    if side == "ours":
-                        lengths[kind] = statistics.fmean(one["figures"])
+                    ended.setdefault(kind, {})[side] = one["ended"]
                     print(f"{kind}, {side}: {one['seconds']:.3f} s a step", file=sys.stderr)
         one = measure("trl-defaults", policy, arguments.models, arguments.steps, arguments.peer_path)
     result: dict[str, Any] = {"sizes": SIZES, "steps": arguments.steps - 1, "rounds": arguments.rounds}
     for kind, sides in found.items():
         middle = {side: statistics.median(values) for side, values in sides.items()}
         print(
-            f"{kind} ({lengths[kind]:.1f} tokens an answer): plaudit {middle['ours']:.3f} s a step, "
+            f"{kind} ({ended[kind]['ours']:.0%} and {ended[kind]['trl']:.0%} of the answers do): plaudit {middle['ours']:.3f} s a step, "
             f"TRL {middle['trl']:.3f} s, {middle['trl'] / middle['ours']:.2f} times as long"
         )
         result[kind] = {
-            "tokens_per_answer": lengths[kind],
+            "ended": ended[kind],
             "plaudit_seconds": sides["ours"],
             "trl_seconds": sides["trl"],
             "trl_over_plaudit": middle["trl"] / middle["ours"],

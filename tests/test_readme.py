@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tiny_models import save_tiny
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -68,6 +70,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"text": f"It was a {word} day {i}, " + "really " * (i % 5)} for i in range(60) for word in ("good", "sad")
     ]
     (path / "texts.jsonl").write_text("".join(json.dumps(r) + "\n" for r in texts), encoding="utf-8")
+    save_tiny(path / "my-sft", "qwen3", reward=False)
+    prompts = [{"prompt": row["prompt"]} for row in rows]
+    (path / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
     ratings = [
         {"prompt": f"Day {i // 4}", "response": row["text"], "score": len(row["text"])} for i, row in enumerate(texts)
     ]

@@ -31,6 +31,7 @@ __all__ = [
     "Ranking",
     "Rating",
     "RatingReport",
+    "RemoteScorer",
     "RenderSpec",
     "Renderer",
     "RewardConfig",
@@ -59,6 +60,7 @@ __all__ = [
     "distill",
     "evaluate",
     "evaluate_ratings",
+    "export_model",
     "filter_corpus",
     "find_noise",
     "fit_laplace",
@@ -76,6 +78,7 @@ __all__ = [
     "resolve_scorer",
     "reward_function",
     "run_benchmark",
+    "sample_best_of_n",
     "sample_preferences",
     "select_pairs",
     "split_preferences",
@@ -104,6 +107,7 @@ _HOME = {
     "Ranking": "plaudit.types",
     "Rating": "plaudit.types",
     "RatingReport": "plaudit.evaluation",
+    "RemoteScorer": "plaudit.rewards.remote",
     "RenderSpec": "plaudit.formatting",
     "Renderer": "plaudit.formatting",
     "RewardConfig": "plaudit.training.reward_config",
@@ -132,6 +136,7 @@ _HOME = {
     "distill": "plaudit.training.distill.run",
     "evaluate": "plaudit.evaluation",
     "evaluate_ratings": "plaudit.evaluation",
+    "export_model": "plaudit.rl.export",
     "filter_corpus": "plaudit.curation.filter",
     "find_noise": "plaudit.curation.noise",
     "fit_laplace": "plaudit.models.laplace",
@@ -149,6 +154,7 @@ _HOME = {
     "resolve_scorer": "plaudit.scorers",
     "reward_function": "plaudit.rl",
     "run_benchmark": "plaudit.evaluation.benchmarks",
+    "sample_best_of_n": "plaudit.rl.best_of_n",
     "sample_preferences": "plaudit.data.sample",
     "select_pairs": "plaudit.curation.select",
     "split_preferences": "plaudit.data.partition",
@@ -200,11 +206,14 @@ if TYPE_CHECKING:
     from plaudit.rewards import CompositeReward as CompositeReward
     from plaudit.rewards import RewardFunction as RewardFunction
     from plaudit.rewards import RewardRegistry as RewardRegistry
+    from plaudit.rewards.remote import RemoteScorer as RemoteScorer
     from plaudit.rl import RLConfig as RLConfig
     from plaudit.rl import RLResult as RLResult
     from plaudit.rl import RLTrainer as RLTrainer
     from plaudit.rl import create_rl_trainer as create_rl_trainer
     from plaudit.rl import reward_function as reward_function
+    from plaudit.rl.best_of_n import sample_best_of_n as sample_best_of_n
+    from plaudit.rl.export import export_model as export_model
     from plaudit.scorers import resolve_scorer as resolve_scorer
     from plaudit.training.config import TrainConfig as TrainConfig
     from plaudit.training.debias import debias as debias

@@ -80,6 +80,9 @@ class WinRates:
         """What a reader must know before trusting the intervals, or None."""
         return f"only {self.prompts} prompts: the intervals are too narrow" if self.prompts < FEW_PROMPTS else None
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self) | {"caution": self.caution}
