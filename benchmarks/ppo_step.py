@@ -5,17 +5,18 @@
 
 Both train the same policy (a Llama of 4 layers, 128 wide) with a critic that is a copy of the same reward model, on the
 same prompts: 32 a step, at most 24 new tokens, 4 passes in one mini-batch of micro-batches of 16, float32, one thread,
-no gradient checkpointing, temperature 1. A step is everything: sampling, rewarding, reading log-probabilities and values,
-4 optimizer steps. The trainers run in processes of their own, one after the other in turns; a first step is not counted.
+no gradient checkpointing, temperature 1. A step is everything: sampling, rewarding, reading log-probabilities and
+values, 4 optimizer steps. Each trainer runs in a process of its own, in turns; a first step is not counted.
 
-Three kinds of answers: ``ends early``: the policy ends by itself, most answers before 24 tokens; ``never ends``: its end
-token is one that it never draws, so that all have 24 tokens; and for TRL once more ``its defaults`` of bf16, gradient
-checkpointing and micro-batch, on the first kind (not compared). Required: ours takes at most the time of TRL's.
+Two kinds of answers: ``ends early``: the policy ends by itself, most answers before 24 tokens; ``never ends``: its end
+token is one that it never draws, so that all have 24 tokens. TRL runs once more on the first kind with its own defaults
+of number format, gradient checkpointing and micro-batch, which is not compared. Required: at most the time of TRL's.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 SIZES = {"batch": 32, "micro_batch": 16, "new_tokens": 24, "ppo_epochs": 4}
-ENDS, NEVER, DEFAULTS = "ends early", "never ends", "its defaults"
+ENDS, NEVER = "ends early", "never ends"
 NEVER_DRAWN = "À"
 """How byte-level tokenizers write the byte 0xC0, which no text in UTF-8 has."""
 
@@ -159,7 +160,7 @@ def one_side(arguments: argparse.Namespace) -> None:
         times, ended = ours(arguments.policy, reward, prompts, arguments.steps)
     else:
         times, ended = theirs(arguments.policy, reward, prompts, arguments.steps, arguments.side == "trl-defaults")
-    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(times)]
     print(json.dumps({"seconds": statistics.median(steps), "ended": statistics.fmean(ended)}))
 
 
@@ -181,11 +182,17 @@ def main(arguments: argparse.Namespace) -> None:
                     ended.setdefault(kind, {})[side] = one["ended"]
                     print(f"{kind}, {side}: {one['seconds']:.3f} s a step", file=sys.stderr)
         one = measure("trl-defaults", policy, arguments.models, arguments.steps, arguments.peer_path)
-    result: dict[str, Any] = {"sizes": SIZES, "steps": arguments.steps - 1, "rounds": arguments.rounds}
+    result: dict[str, Any] = {
+        "peer": "trl 1.12.0",
+        "sizes": SIZES,
+        "steps": arguments.steps - 1,
+        "rounds": arguments.rounds,
+    }
     for kind, sides in found.items():
         middle = {side: statistics.median(values) for side, values in sides.items()}
+        shares = " and ".join(f"{share:.0%}" for share in ended[kind].values())
         print(
-            f"{kind} ({ended[kind]['ours']:.0%} and {ended[kind]['trl']:.0%} of the answers do): plaudit {middle['ours']:.3f} s a step, "
+            f"{kind} ({shares} of the answers do): plaudit {middle['ours']:.3f} s a step, "
             f"TRL {middle['trl']:.3f} s, {middle['trl'] / middle['ours']:.2f} times as long"
         )
         result[kind] = {

@@ -28,8 +28,15 @@ from common import RESULTS, finish, surroundings
 from rl_models import GOLD, build
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "ppo": {"batch_size": 32, "max_steps": 50, "learning_rate": 3e-4, "kl_gain": 1.0, "kl_target": 6.0},
-    "rloo": {"batch_size": 8, "max_steps": 60, "learning_rate": 1e-3, "num_generations": 4, "beta": 0.01},
+    "ppo": {
+        "batch_size": 32,
+        "max_steps": 60,
+        "learning_rate": 5e-4,
+        "ppo_epochs": 2,
+        "kl_gain": 1.0,
+        "kl_target": 6.0,
+    },
+    "rloo": {"batch_size": 8, "max_steps": 90, "learning_rate": 1e-3, "num_generations": 4, "beta": 0.01},
     "grpo": {"batch_size": 8, "max_steps": 60, "learning_rate": 1e-3, "num_generations": 4, "beta": 0.02},
 }
 COMMON: dict[str, Any] = {"max_new_tokens": 24, "eval_prompts": 100, "gold": [GOLD], "overwrite": True}

@@ -480,7 +480,10 @@ def test_a_reward_server_that_fails_is_asked_again_then_the_run_stops_and_can_go
         "sample_steps": 100,
     }
     server.good, server.answer = 2, answer  # samples at the start, step 1
-    with pytest.raises(RemoteError, match=rf"was asked 3 times and gave no scores: .*{problem};.*checkpoint-1: go on"):
+    with pytest.raises(
+        RemoteError,
+        match=rf"was asked 3 times and gave no scores: .*{problem}.*; the policy after step 1 is .*checkpoint-1: go on",
+    ):
         make(algorithm, **options).train()
     assert server.asked == 2 + 3
     server.good = 10**9

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from plaudit.cli import data_common as c
+from plaudit.cli import groups as g
 from plaudit.cli import options as o
 from plaudit.cli.options import DATA, OUTPUT, option
 from plaudit.cli.output import cell, print_json, say, simple_table, stdout_console, step_bars
@@ -35,6 +36,7 @@ EPILOG = (
 )
 
 
+@g.with_groups
 def clean(
     data: c.Source,
     output: c.Output,
@@ -84,29 +86,13 @@ def clean(
         option("--sample", panel=DATA, metavar="N", min=20, help="Rows that noise and language look at (20,000)."),
     ] = None,
     full: Annotated[bool, option("--full", panel=DATA, help="Noise and language look at all rows, in memory.")] = False,
-    against: c.Against = None,
-    benchmark: c.Benchmarks = None,
-    model: c.TokensOf = None,
-    max_length: o.MaxLength = None,
-    prompt_column: o.PromptColumn = None,
-    chosen_column: o.ChosenColumn = None,
-    rejected_column: o.RejectedColumn = None,
-    response_column: Annotated[
-        str | None, option("--response-column", panel=DATA, metavar="NAME", help="Of ratings: the response.")
-    ] = None,
-    score_column: Annotated[
-        str | None, option("--score-column", panel=DATA, metavar="NAME", help="Of ratings: the number.")
-    ] = None,
     weight_column: o.WeightColumn = None,
-    source_column: o.SourceColumn = None,
-    split: o.Split = None,
-    on_bad_row: o.OnBadRow = None,
-    seed: c.Seed = 0,
     dry_run: Annotated[bool, option("--dry-run", panel=OUTPUT, help="Say what would happen; write nothing.")] = False,
-    overwrite: o.Overwrite = False,
-    as_json: o.Json = False,
-    verbose: o.Verbose = False,
-    debug: o.Debug = False,
+    *,
+    names: g.DataColumns,
+    compared: c.Compared,
+    run: c.Run,
+    talk: g.Talk,
 ) -> None:
     """Mend data: drop, flip, weight or balance rows, with a ledger of every change."""
     if full and sample is not None:
@@ -114,15 +100,7 @@ def clean(
     from plaudit.curation.clean import SAMPLE, clean_preferences
     from plaudit.data import Columns
 
-    columns = Columns(
-        prompt=prompt_column,
-        chosen=chosen_column,
-        rejected=rejected_column,
-        response=response_column,
-        score=score_column,
-        weight=weight_column,
-        source=source_column,
-    )
+    columns = Columns(**names.names(), weight=weight_column)
     rows = c.rows_total(data)
     with step_bars(lambda step: None if step == "label noise" else rows) as progress:
         report = clean_preferences(
@@ -133,22 +111,16 @@ def clean(
             down_weight=(down_weight,) if down_weight else (),
             balance=balance,
             noise_threshold=noise_threshold,
-            against=against or (),
-            benchmarks=benchmark or (),
-            model=model,
-            max_length=max_length,
             trusted=trusted or (),
             embeddings=embeddings,
             sample=None if full else SAMPLE if sample is None else sample,
             columns=columns,
-            split=split,
-            seed=seed,
-            on_bad_row=on_bad_row or "error",
-            overwrite=overwrite,
             dry_run=dry_run,
             progress=progress,
+            **compared.given(),
+            **run.given(),
         )
-    if as_json:
+    if talk.as_json:
         print_json(report.to_dict() | {"output": None if dry_run else str(output), "dry_run": dry_run})
         return
     _print(report)

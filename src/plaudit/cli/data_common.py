@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plaudit.cli.groups import OptionGroup
-from plaudit.cli.options import DATA, MODEL, OUTPUT, OnBadRow, Overwrite, Split, option
+from plaudit.cli.options import DATA, MODEL, OUTPUT, MaxLength, OnBadRow, Overwrite, Split, option
 from plaudit.cli.output import print_json, say
 from plaudit.errors import ConfigError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Against",
     "Benchmarks",
+    "Compared",
     "Output",
     "Run",
     "Seed",
@@ -57,6 +58,21 @@ TokensOf = Annotated[
     str | None,
     option("--model", "-m", panel=MODEL, metavar="NAME", help="Whose tokens count (default: the embedded base)."),
 ]
+
+
+@dataclass(frozen=True)
+class Compared(OptionGroup):
+    """What rows are compared with, and whose tokens count."""
+
+    against: Against = None
+    benchmark: Benchmarks = None
+    model: TokensOf = None
+    max_length: MaxLength = None
+
+    def given(self) -> dict[str, Any]:
+        """As the functions of the library take them."""
+        files = {"against": self.against or (), "benchmarks": self.benchmark or ()}
+        return files | {"model": self.model, "max_length": self.max_length}
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from plaudit.cli import data_common as c
+from plaudit.cli import groups as g
 from plaudit.cli import options as o
 from plaudit.cli.options import DATA, OUTPUT, option
 from plaudit.cli.output import advance_bar
@@ -28,6 +29,7 @@ EPILOG = (
 )
 
 
+@g.with_groups
 def filter_rows(
     corpus: Annotated[
         str, typer.Argument(metavar="CORPUS", show_default=False, help="File, folder or Hub data set of responses.")
@@ -63,17 +65,11 @@ def filter_rows(
     score_name: Annotated[
         str, option("--score-name", panel=OUTPUT, metavar="NAME", show_default=True, help="Column for the scores.")
     ] = "score",
-    device: o.Device = None,
-    device_fallback: o.DeviceFallback = None,
-    dtype: o.DtypeOption = None,
-    batching: o.Batching = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.TrustRemoteCode = False,
     overlong: o.OverlongOption = "error",
     overwrite: o.Overwrite = False,
-    as_json: o.Json = False,
-    verbose: o.Verbose = False,
-    debug: o.Debug = False,
+    *,
+    loading: g.Loading,
+    talk: g.Talk,
 ) -> None:
     """Score a corpus with a model or rules, and keep the best of it, or make pairs of best and worst."""
     from plaudit.curation.filter import filter_corpus
@@ -81,10 +77,8 @@ def filter_rows(
 
     if (model is None) == (not reward):
         raise ConfigError("give --model NAME or --reward NAME[=WEIGHT] (once or several times), one of the two")
-    options: dict[str, Any] = {"device": device, "device_fallback": device_fallback, "dtype": dtype}
-    options |= {"batching": batching, "revision": revision, "trust_remote_code": trust_remote_code or None}
     RowWriter(output, overwrite=overwrite)  # refuses now what it would refuse after the model has loaded
-    scorer = c.load_judge(model, reward, {name: value for name, value in options.items() if value is not None})
+    scorer = c.load_judge(model, reward, loading.given())
     assert scorer is not None
     with advance_bar("rows", c.rows_total(corpus)) as advance:
         report = filter_corpus(
@@ -107,4 +101,4 @@ def filter_rows(
             overwrite=overwrite,
             progress=advance,
         )
-    c.tell(report, output, as_json=as_json)
+    c.tell(report, output, as_json=talk.as_json)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from plaudit.cli import data_common as c
-from plaudit.cli import options as o
+from plaudit.cli import groups as g
 from plaudit.cli.options import DATA, OUTPUT, option
 from plaudit.cli.output import cell, print_json, say, shorten, simple_table, stdout_console, step_bars
 from plaudit.errors import ConfigError, OutputError
@@ -31,24 +31,9 @@ EPILOG = (
 SHOWN_SOURCES, SHOWN_HITS = 8, 3
 
 
+@g.with_groups
 def inspect(
     data: c.Source,
-    split: o.Split = None,
-    prompt_column: o.PromptColumn = None,
-    chosen_column: o.ChosenColumn = None,
-    rejected_column: o.RejectedColumn = None,
-    response_column: Annotated[
-        str | None, option("--response-column", panel=DATA, metavar="NAME", help="Of ratings: the response.")
-    ] = None,
-    score_column: Annotated[
-        str | None, option("--score-column", panel=DATA, metavar="NAME", help="Of ratings: the number.")
-    ] = None,
-    source_column: o.SourceColumn = None,
-    on_bad_row: o.OnBadRow = None,
-    against: c.Against = None,
-    benchmark: c.Benchmarks = None,
-    model: c.TokensOf = None,
-    max_length: o.MaxLength = None,
     sample: Annotated[
         int | None,
         option(
@@ -66,50 +51,39 @@ def inspect(
         bool,
         option("--embeddings/--no-embeddings", panel=DATA, help="Prompt clusters and label noise, or neither."),
     ] = True,
-    seed: c.Seed = 0,
     html: Annotated[
         Path | None, option("--html", panel=OUTPUT, metavar="FILE", help="Write one page with plots and examples, too.")
     ] = None,
-    overwrite: o.Overwrite = False,
-    as_json: o.Json = False,
-    verbose: o.Verbose = False,
-    debug: o.Debug = False,
+    *,
+    names: g.DataColumns,
+    compared: c.Compared,
+    run: c.Run,
+    talk: g.Talk,
 ) -> None:
     """Look at data: what is in it, what is wrong with it, and the command that mends it."""
-    _check(html, overwrite, full, sample, embeddings)
+    _check(html, run.overwrite, full, sample, embeddings)
     from plaudit.curation.inspect import inspect_preferences
     from plaudit.curation.inspect.run import EMBEDDED_ROWS
     from plaudit.data import Columns
 
-    columns = Columns(
-        prompt=prompt_column,
-        chosen=chosen_column,
-        rejected=rejected_column,
-        response=response_column,
-        score=score_column,
-        source=source_column,
-    )
+    read = run.given()
+    del read["overwrite"]  # of the page
     rows = c.rows_total(data)
     with step_bars(lambda step: rows if step == "rows" else None) as progress:
         report = inspect_preferences(
             data,
-            columns=columns,
-            split=split,
-            model=model or "embedded",
-            max_length=max_length,
-            against=against or (),
-            benchmarks=benchmark or (),
+            columns=Columns(**names.names()),
             sample=None if full else sample or EMBEDDED_ROWS,
             embeddings=embeddings,
-            seed=seed,
-            on_bad_row=on_bad_row or "error",
             progress=progress,
+            **compared.given() | {"model": compared.model or "embedded"},
+            **read,
         )
     if html is not None:
         from plaudit.curation.inspect.page import write_page
 
         write_page(report, html)
-    if as_json:
+    if talk.as_json:
         print_json(report.to_dict())
     else:
         _print(report, stdout_console())

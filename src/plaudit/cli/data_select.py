@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plaudit.cli import groups as g
 from plaudit.cli import options as o
 from plaudit.cli.options import DATA, MODEL, option
 from plaudit.cli.output import (
@@ -46,6 +47,7 @@ EPILOG = (
 )
 
 
+@g.with_groups
 def select(
     pool: Annotated[str, typer.Argument(metavar="POOL", show_default=False, help="Pairs without a label: a file.")],
     budget: Annotated[int, option("--budget", "-n", panel=DATA, metavar="N", help="How many pairs to choose.")],
@@ -101,25 +103,17 @@ def select(
         str | None, option("--rejected-column", panel=DATA, metavar="NAME", help="Column with the second response.")
     ] = None,
     on_bad_row: o.OnBadRow = None,
-    device: o.Device = None,
-    device_fallback: o.DeviceFallback = None,
-    dtype: o.DtypeOption = None,
-    batching: o.Batching = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.TrustRemoteCode = False,
     overwrite: o.Overwrite = False,
-    as_json: o.Json = False,
-    verbose: o.Verbose = False,
-    debug: o.Debug = False,
+    *,
+    loading: g.Loading,
+    talk: g.Talk,
 ) -> None:
     """Choose what to label next: the pairs whose labels would teach a reward model most."""
     from plaudit.data import Columns
     from plaudit.data.write import RowWriter
 
-    options: dict[str, Any] = {"device": device, "device_fallback": device_fallback, "dtype": dtype}
-    options |= {"batching": batching, "revision": revision, "trust_remote_code": trust_remote_code or None}
-    given = {name: value for name, value in options.items() if value is not None}
-    _check(model, features, given, output, as_json=as_json, overwrite=overwrite)
+    given = loading.given()
+    _check(model, features, given, output, as_json=talk.as_json, overwrite=overwrite)
     sources: tuple[str | Path, ...] = (pool,) if labelled is None else (pool, labelled)
     writer = None if output is None else RowWriter(output, overwrite=overwrite, sources=sources)
     with waiting("loading"):
@@ -131,7 +125,7 @@ def select(
             budget,
             method=method,
             models=models,
-            features=_extractor(features, device),
+            features=_extractor(features, loading.device),
             labelled=labelled,
             members=ensemble,
             columns=Columns(prompt=prompt_column, chosen=chosen_column, rejected=rejected_column),
@@ -140,7 +134,7 @@ def select(
             progress=progress,
         )
     _write(selection.rows, writer)
-    if as_json:
+    if talk.as_json:
         print_json(selection.report.to_dict() | {"output": str(output)})
         return
     for line in selection.report.lines():

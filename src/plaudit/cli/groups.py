@@ -10,11 +10,11 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 from plaudit.cli import options as o
 
-__all__ = ["Loading", "OptionGroup", "PairColumns", "Reading", "Sides", "Talk", "with_groups"]
+__all__ = ["DataColumns", "Loading", "OptionGroup", "PairColumns", "Reading", "Sides", "Talk", "with_groups"]
 
 
 class OptionGroup:
@@ -56,6 +56,18 @@ class PairColumns(Sides):
     """The columns of a preference pair, and where it comes from."""
 
     source_column: o.SourceColumn = None
+
+
+@dataclass(frozen=True)
+class DataColumns(PairColumns):
+    """The columns of pairs or of ratings."""
+
+    response_column: Annotated[
+        str | None, o.option("--response-column", panel=o.DATA, metavar="NAME", help="Of ratings: the response.")
+    ] = None
+    score_column: Annotated[
+        str | None, o.option("--score-column", panel=o.DATA, metavar="NAME", help="Of ratings: the number.")
+    ] = None
 
 
 @dataclass(frozen=True)

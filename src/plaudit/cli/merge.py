@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from plaudit.cli import groups as g
 from plaudit.cli import options as o
 from plaudit.cli.options import DATA, OUTPUT, option
 from plaudit.cli.output import advance_bar, cell, print_json, quoted, say, simple_table, stdout_console, waiting
@@ -32,6 +33,7 @@ Models = Annotated[
 ]
 
 
+@g.with_groups
 def merge(
     models: Models,
     output: Annotated[
@@ -44,27 +46,21 @@ def merge(
     data: Annotated[
         str | None, option("--data", panel=DATA, metavar="SRC", help="Held-out pairs: figures beside the members'.")
     ] = None,
-    split: o.Split = None,
-    prompt_column: o.PromptColumn = None,
-    chosen_column: o.ChosenColumn = None,
-    rejected_column: o.RejectedColumn = None,
     group_by: o.GroupBy = None,
-    max_samples: o.MaxSamples = None,
-    on_bad_row: o.OnBadRow = None,
     overlong: o.OverlongOption = "error",
     device: o.Device = None,
     device_fallback: o.DeviceFallback = None,
     trust_remote_code: o.TrustRemoteCode = False,
     overwrite: o.Overwrite = False,
-    as_json: o.Json = False,
-    verbose: o.Verbose = False,
-    debug: o.Debug = False,
+    *,
+    sides: g.Sides,
+    reading: g.Reading,
+    talk: g.Talk,
 ) -> None:
     """Average the weights of reward models that were trained from one base; adapters are merged in first."""
-    given: dict[str, object] = {"--split": split, "--prompt-column": prompt_column, "--chosen-column": chosen_column}
-    given |= {"--rejected-column": rejected_column, "--group-by": group_by, "--max-samples": max_samples}
-    given |= {"--on-bad-row": on_bad_row, "--overlong": None if overlong == "error" else overlong}
-    if data is None and (unread := [name for name, value in given.items() if value is not None]):
+    given: dict[str, object] = {**vars(sides), "group_by": group_by, **vars(reading)}
+    given |= {"overlong": None if overlong == "error" else overlong}
+    if data is None and (unread := [f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None]):
         raise ConfigError(f"{', '.join(unread)}: no effect without --data; leave it out")
     with waiting("loading"):
         from plaudit.data import Columns, load_preferences
@@ -73,12 +69,10 @@ def merge(
 
         members = expand_members(models)
         _check_output(output, [*members, *map(Path, models)], overwrite=overwrite)
-        columns = Columns(prompt=prompt_column, chosen=chosen_column, rejected=rejected_column, group_by=group_by)
+        columns = Columns(**sides.names(), group_by=group_by)
         pairs = None
         if data is not None:
-            pairs = load_preferences(
-                data, split=split, columns=columns, max_samples=max_samples, on_bad_row=on_bad_row or "error"
-            )
+            pairs = load_preferences(data, columns=columns, **reading.given())
             for line in pairs.report.lines():
                 say(line)
     passes = 2 * len(members) if method == "greedy" else len(members) + 1
@@ -97,7 +91,7 @@ def merge(
     with waiting(f"saving {output}"):
         merged.save(output)
     report = merged.report
-    if as_json:
+    if talk.as_json:
         print_json({"output": str(output), **report.to_dict()})
     elif report.merged is not None:
         stdout_console().print(_table(report))

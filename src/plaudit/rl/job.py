@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from accelerate import PartialState
 
 from plaudit.errors import PlauditError
@@ -21,7 +22,17 @@ from plaudit.rl.policy import Answers, Policy
 from plaudit.rl.prompts import TaskPrompt
 from plaudit.rl.rewards import Rewarded, Rewards
 
-__all__ = ["ALGORITHMS", "Algorithm", "Job", "Task", "Tasks", "on_all_ranks", "processes", "say_where_saved"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Job",
+    "Task",
+    "Tasks",
+    "on_all_ranks",
+    "over_ranks",
+    "processes",
+    "say_where_saved",
+]
 
 T = TypeVar("T")
 
@@ -176,12 +187,20 @@ class Algorithm(Protocol):
         ...
 
 
-def on_all_ranks(call: Callable[[], T], over_ranks: Callable[[float], float]) -> T:
+def over_ranks(value: float) -> float:
+    """The sum of a number over the processes of the run; every one of them has to call."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return value
+    tensor = torch.tensor(value, dtype=torch.float64, device=state.device)
+    torch.distributed.all_reduce(tensor)
+    return float(tensor)
+
+
+def on_all_ranks(call: Callable[[], T]) -> T:
     """Calls on every rank; what fails on one fails on all of them, so that none waits for another for ever.
 
-    Args:
-        call: may raise a `PlauditError`, on some ranks only.
-        over_ranks: adds a number up over the ranks.
+    ``call`` may raise a `PlauditError`, on some ranks only.
     """
     try:
         result = call()
@@ -193,9 +212,10 @@ def on_all_ranks(call: Callable[[], T], over_ranks: Callable[[float], float]) ->
     return result
 
 
-def say_where_saved(error: PlauditError, step: int, folder: Path) -> None:
+def say_where_saved(error: PlauditError, checkpoint: Path) -> None:
     """Adds to a message where the run can go on."""
-    error.args = (f"{error}; the policy after step {step} is saved in {folder}: go on with resume (--resume)",)
+    step = checkpoint.name.rpartition("-")[2]
+    error.args = (f"{error}; the policy after step {step} is saved in {checkpoint}: go on with resume (--resume)",)
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithms")

@@ -18,7 +18,7 @@ from plaudit.files import atomic_folder, atomic_text
 from plaudit.rewards.composite import CompositeReward, name_of
 from plaudit.rl import unsloth
 from plaudit.rl.config import RLConfig
-from plaudit.rl.job import ALGORITHMS, Algorithm, Job, Task, Tasks, processes, say_where_saved
+from plaudit.rl.job import ALGORITHMS, Algorithm, Job, Task, Tasks, on_all_ranks, processes, say_where_saved
 from plaudit.rl.journal import Journal
 from plaudit.rl.policy import Policy, load_policy
 from plaudit.rl.prompts import TaskPrompt, load_prompts, split_prompts
@@ -191,10 +191,11 @@ class RLTrainer:
             self._clean_up()
             raise
         try:
-            result = self._finish(job)
+            wins = on_all_ranks(lambda: self._win_rates(job))
         except PlauditError as error:
-            say_where_saved(error, job.steps, save())
+            say_where_saved(error, save())
             raise
+        result = self._finish(job, wins)
         processes(self.config.device).wait_for_everyone()
         return result
 
@@ -287,9 +288,8 @@ class RLTrainer:
 
     # -- after ---------------------------------------------------------------------------------------------------
 
-    def _finish(self, job: Job) -> RLResult:
+    def _finish(self, job: Job, wins: WinRates | None) -> RLResult:
         config, records = self.config, job.journal.records
-        wins = self._win_rates(job)
         reward = wins.scorers[REWARD] if wins else None
         gold = {name: own for name, own in wins.scorers.items() if name != REWARD} if wins else {}
         last = records[-1] if records else {}

@@ -19,7 +19,7 @@ from plaudit.errors import ConfigError, PlauditError
 from plaudit.metrics.repetition import repetition
 from plaudit.registry import suggest
 from plaudit.rl.config import RLConfig
-from plaudit.rl.job import ALGORITHMS, Job, on_all_ranks, say_where_saved
+from plaudit.rl.job import ALGORITHMS, Job, on_all_ranks, over_ranks, say_where_saved
 from plaudit.rl.rewards import Rewarded, completion_text
 from plaudit.training.interrupt import stop_on_signals
 
@@ -101,7 +101,7 @@ class TRLAlgorithm:
 
         def save() -> Path:
             folder = Path(str(trainer.args.output_dir)) / f"checkpoint-{trainer.state.global_step}"
-            if not folder.exists():
+            if not over_ranks(float(folder.exists())):  # asked on all before one of them makes it
                 keeper.restore()
                 trainer._save_checkpoint(policy.trained, trial=None)
             return folder
@@ -109,11 +109,11 @@ class TRLAlgorithm:
         if job.checkpoint is not None and int(job.checkpoint.name.rpartition("-")[2]) >= job.steps:
             trainer._load_from_checkpoint(str(job.checkpoint))  # a Trainer would take one step more
             return lambda: job.checkpoint or job.folder
-        with stop_on_signals(trainer, job.say, _over_ranks), _quiet():
+        with stop_on_signals(trainer, job.say, over_ranks), _quiet():
             try:
                 trainer.train(resume_from_checkpoint=str(job.checkpoint) if job.checkpoint else None)
             except PlauditError as error:
-                say_where_saved(error, trainer.state.global_step, save())
+                say_where_saved(error, save())
                 raise
         policy.model.eval()
         return save
@@ -199,7 +199,7 @@ class _Meter:
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
         tasks = [self.job.tasks.tasks[int(row)] for row in columns["row"]]
         texts = [completion_text(completion) for completion in completions]
-        rewarded = on_all_ranks(lambda: self.job.reward(tasks, texts), _over_ranks)
+        rewarded = on_all_ranks(lambda: self.job.reward(tasks, texts))
         lengths = [len(ids) for ids in columns.get("completion_ids") or []]
         self.seen.append((rewarded, texts, lengths))
         return [float(value) for value in rewarded.total]
@@ -270,14 +270,12 @@ class _Keeper(TrainerCallback):
         record["eos_share"] = 1 - clipped if clipped is not None else ended
         job.journal.record(record)
         if state.global_step % job.sample_steps == 0 or state.global_step == job.steps:
-            on_all_ranks(
-                lambda: job.take_samples(state.global_step) if state.is_world_process_zero else None, _over_ranks
-            )
+            on_all_ranks(lambda: job.take_samples(state.global_step) if state.is_world_process_zero else None)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         job = self.job
         self._remember()
-        if job.config.stop_on_hacking and _over_ranks(float(job.journal.hacking)) > 0:
+        if job.config.stop_on_hacking and over_ranks(float(job.journal.hacking)) > 0:
             job.say(f"stopped at step {state.global_step}: a gold scorer falls while the reward rises")
             control.should_training_stop = True
 
@@ -292,15 +290,6 @@ def _kl(logs: Mapping[str, Any], length: float | None) -> float | None:
     if per_token is not None and length is not None:
         return per_token * length
     return _first(logs, ("objective/kl",))
-
-
-def _over_ranks(value: float) -> float:
-    state = PartialState()
-    if state.num_processes == 1:
-        return value
-    tensor = torch.tensor(value, dtype=torch.float64, device=state.device)
-    torch.distributed.all_reduce(tensor)
-    return float(tensor)
 
 
 def _printer() -> type[TrainerCallback]:

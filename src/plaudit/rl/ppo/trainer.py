@@ -134,9 +134,9 @@ class PPOTrainer:
                     self.step += 1
                     job.journal.record(record)
                     if self.step % job.sample_steps == 0 or self.step == job.steps:
-                        on_all_ranks(lambda: job.take_samples(self.step), self._sum)
+                        on_all_ranks(lambda: job.take_samples(self.step))
                 except PlauditError as error:
-                    say_where_saved(error, self.step, self.save())
+                    say_where_saved(error, self.save())
                     raise
                 if job.config.stop_on_hacking and self._sum(float(job.journal.hacking)) > 0:
                     job.say(f"stopped at step {self.step}: a gold scorer falls while the reward rises")
@@ -164,7 +164,7 @@ class PPOTrainer:
         with self.accelerator.autocast():  # as every forward below, so that one policy samples and learns
             answers = job.answer(tasks, seed=self._seed(rank), batch_size=settings.rollout_batch_size)
         sampled = time.monotonic()
-        rewarded = on_all_ranks(lambda: job.reward(tasks, answers.texts), self._sum)
+        rewarded = on_all_ranks(lambda: job.reward(tasks, answers.texts))
         self._see(rewarded.total, everywhere=True)
         scored = time.monotonic()
         rollout = self._rollout(answers, rewarded)
