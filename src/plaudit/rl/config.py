@@ -41,7 +41,7 @@ class RLConfig(Section):
     reference_column: str | None = Field(None, description="column with a reference answer, for rules that compare")
     max_samples: int | None = Field(None, ge=1, description="use so many prompts, drawn at random")
     eval_prompts: int | None = Field(
-        None, ge=0, description="prompts held out to compare start and end (default: a tenth, 8 to 64)"
+        None, ge=0, description="prompts held out to compare start and end (default: a tenth, at most 64)"
     )
     max_prompt_length: int | None = Field(
         None, ge=1, description="most tokens of a prompt (default: what the policy takes, less the answer)"
