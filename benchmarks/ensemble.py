@@ -78,8 +78,9 @@ def figures_of(name: str, runs: Path) -> dict[str, Any]:
     """All figures of a set."""
     from plaudit import Columns, RewardModel, load_preferences
     from plaudit.evaluation.soup import merge_models
-    from plaudit.evaluation.uncertainty import pair_nll, risk_of, score_with_posterior
+    from plaudit.evaluation.uncertainty import evaluate_ensemble, pair_nll, risk_of, score_with_posterior
     from plaudit.metrics.intervals import bootstrap_accuracy
+    from plaudit.models.ensemble import Ensemble
     from plaudit.models.laplace import fit_laplace
 
     output, train, held = trained(name, runs)
@@ -92,13 +93,16 @@ def figures_of(name: str, runs: Path) -> dict[str, Any]:
     sure = pair_nll(posterior.probability(scored.margins, 0 * std))
     counted = pair_nll(posterior.probability(scored.margins, std))
     risk = risk_of(posterior, pairs, overlong="cut")
-    held_out = json.loads((output / "metrics.json").read_text(encoding="utf-8"))["held_out"]
+    held_out = evaluate_ensemble(Ensemble.from_pretrained(output), pairs, overlong="cut").to_dict()
+    averaged = soup.to_dict()
+    averaged["members"] = {Path(member).name: figures for member, figures in averaged["members"].items()}
+    averaged["kept"] = [Path(member).name for member in averaged["kept"]]
     return {
         "held_out": held_out,
         "wins": held_out["gain"]["value"] > 0,
         "surely": held_out["gain"]["low"] > 0,
         "monotone": {by: curve["monotone"] for by, curve in held_out["risk"].items()},
-        "soup": soup.to_dict(),
+        "soup": averaged,
         "laplace": {
             "precision": posterior.precision,
             "determined": posterior.determined,
@@ -121,6 +125,7 @@ def summary(sets: dict[str, Any]) -> None:
             f"{own['accuracy']['value']:.3f} / {best['accuracy']['value']:.3f}; monotone {found['monotone']}",
             file=sys.stderr,
         )
+        print(held["verdict"], file=sys.stderr)
 
 
 def main() -> None:

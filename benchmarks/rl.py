@@ -1,6 +1,6 @@
 """Do PPO, RLOO and GRPO raise the learned reward, and the rule behind it, on a CPU in a minute and a half?
 
-    python benchmarks/rl.py [--models DIR] [--algorithms ppo,rloo,grpo] [--seeds 1,2,3] [--no-save]
+    python benchmarks/rl.py [--models DIR] [--algorithms ppo,rloo,grpo] [--seeds 4,5,6] [--no-save]
 
 ``rl_models.py`` makes what is needed: a headline writer (Llama, 1.1M parameters, trained from nothing on real
 headlines) and a reward model distilled from the rule ``sentiment``, with the policy as its base. A prompt is the first
@@ -10,7 +10,7 @@ start and the trained one, answer them, and the win rates with their intervals b
 Reached where, in every seed: the learned reward and the rule (the gold scorer, which nothing optimises) win more than
 half of the prompts, the interval above a half; the KL of PPO, mean over the last quarter of the steps, lies within a
 factor of two of its target; a run takes less than 90 s by the clock of one core. The curves of every run are in the
-result.
+result. The settings were chosen on seeds 1 to 3; the seeds of the result had not been run before.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "max_steps": 60,
         "learning_rate": 5e-4,
         "ppo_epochs": 2,
-        "kl_gain": 1.0,
+        "kl_coef": 0.1,
+        "kl_gain": 0.4,
         "kl_target": 6.0,
     },
     "rloo": {"batch_size": 8, "max_steps": 90, "learning_rate": 1e-3, "num_generations": 4, "beta": 0.01},
@@ -128,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("runs/rl"))
     parser.add_argument("--algorithms", default=",".join(SETTINGS))
-    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--seeds", default="4,5,6")
     parser.add_argument("--no-save", action="store_true", help="print the result only")
     arguments = parser.parse_args()
     runs = []

@@ -43,6 +43,10 @@ def test_figures_are_those_of_the_members_and_of_the_mean_of_their_probabilities
     assert report.best == "abc"[best]
     assert report.gain.value == pytest.approx(losses[best].mean() - report.ensemble.nll.value)
     assert report.caution is not None  # seven prompts
+    assert report.gain_over_any.value == pytest.approx(losses.mean() - report.ensemble.nll.value)
+    assert report.gain_over_any.value >= 0
+    assert report.correlation == pytest.approx(np.corrcoef(margins)[np.triu_indices(3, 1)].mean())
+    assert report.best in report.verdict()
     assert report.to_dict()["risk"]["margin"]["pairs"] == 14
 
 

@@ -91,6 +91,7 @@ def uncertainty(
     else:
         if ensemble is not None:
             stdout_console().print(ensemble_table(ensemble))
+            say(ensemble.verdict())
         stdout_console().print(risk_table(curves))
     if plot is not None:
         say(f"wrote {plot}")

@@ -75,6 +75,9 @@ class EnsembleReport:
         nll_of_score: NLL of the sigmoid of the combined margin, which reads the score alone.
         best: the member with the least NLL on these same pairs: a rival that they chose.
         gain: NLL of that member minus the ensemble's, paired, with a 95% interval by prompt; above 0 is better.
+        gain_over_any: mean NLL of the members minus the ensemble's, paired: what it gains over a member taken without
+            looking; never below 0, since -log is convex (Jensen's inequality).
+        correlation: mean correlation of two members' margins: what all say alike, no mean can mend.
         risk: risk-coverage curves by what certainty is read from: ``margin``, ``agreement``, ``probability``.
     """
 
@@ -85,6 +88,8 @@ class EnsembleReport:
     nll_of_score: float
     best: str
     gain: Interval
+    gain_over_any: Interval
+    correlation: float
     risk: dict[str, RiskCoverage] = field(default_factory=dict)
 
     @property
@@ -94,9 +99,21 @@ class EnsembleReport:
             return f"only {self.prompts} independent groups: the intervals are too narrow to be trusted"
         return None
 
+    def verdict(self) -> str:
+        """Whether it beats its best member, or why not, in one sentence."""
+        gain = f"{self.gain.value:+.3f} [{self.gain.low:+.3f}, {self.gain.high:+.3f}]"
+        if self.gain.low > 0:
+            return f"the ensemble beats its best member, {self.best}: NLL gain {gain}"
+        any_member = f"{self.gain_over_any.value:.3f} [{self.gain_over_any.low:.3f}, {self.gain_over_any.high:.3f}]"
+        return (
+            f"the ensemble is not shown to beat its best member, {self.best} (NLL gain {gain}): that one was picked by "
+            f"looking at these very pairs, and the members' margins correlate at {self.correlation:.2f}, so that most "
+            f"of their mistakes are common; over a member taken without looking it gains {any_member}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        plain = asdict(replace(self, risk={}))
-        return plain | {"risk": {name: curve.to_dict() for name, curve in self.risk.items()}, "caution": self.caution}
+        plain = asdict(replace(self, risk={})) | {"caution": self.caution, "verdict": self.verdict()}
+        return plain | {"risk": {name: curve.to_dict() for name, curve in self.risk.items()}}
 
 
 @dataclass(frozen=True)
@@ -190,8 +207,17 @@ def evaluate_ensemble(
         nll_of_score=float(np.logaddexp(0.0, -scored.pairs.margins).mean()),
         best=best,
         gain=bootstrap_accuracy(losses[best] - mine, groups),
+        gain_over_any=bootstrap_accuracy(np.mean(list(losses.values()), axis=0) - mine, groups),
+        correlation=_mean_correlation(scored.margins),
         risk=_ensemble_curves(scored),
     )
+
+
+def _mean_correlation(margins: Array) -> float:
+    """Of all pairs of rows of (members, M); 1 where margins do not vary."""
+    with np.errstate(invalid="ignore"):
+        correlation = np.corrcoef(margins)[np.triu_indices(len(margins), 1)]
+    return float(np.nan_to_num(correlation, nan=1.0).mean())
 
 
 def risk_of(
