@@ -49,6 +49,11 @@ def resolve_scorer(spec: str | Path | Mapping[str, Any] | Sequence[Any] | Scorer
         return _named(spec, options)
     if isinstance(spec, (Mapping, Sequence)):
         return composite_from(spec, **options)
+    if not isinstance(spec, Scorer):
+        raise ConfigError(
+            f"{spec!r} is no scorer: expected a rule's name, a model's folder or Hub id, a YAML file, a server's "
+            "address, a list of these, or an object with a method score(prompts, responses)"
+        )
     return spec
 
 

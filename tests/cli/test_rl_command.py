@@ -72,7 +72,7 @@ def test_a_configuration_file_is_the_whole_run(
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ([], "No reward source specified"),
+        ([], "--reward SCORER is required"),
         (["--reward", "length", "--set", "options.cliprang=0.1"], "cliprang"),
         (["--reward", "lenght"], "did you mean 'length'"),
         (["--reward", "length", "--overlong", "drop", "--max-prompt-length", "1"], "no prompt is left"),
@@ -91,3 +91,29 @@ def test_what_is_missing_is_named_by_its_flag(run: Run) -> None:
     done = run("rl", "online-dpo", "--reward", "length")
     assert done.exit_code == 2
     assert "--policy MODEL is required" in done.stderr
+
+
+def test_zero_is_an_answer_and_the_written_configuration_runs_again(
+    run: Run, saved: Callable[[str, str], Path], prompts: Path, tmp_path: Path
+) -> None:
+    command = ["rl", "ppo", *_base(saved, prompts, tmp_path / "out"), "--reward", "repetition"]
+    done = run(*command, "--eval-prompts", "0", "--seed", "0")
+    assert done.exit_code == 0, done.stderr
+    written = yaml.safe_load((tmp_path / "out" / "rl_config.yaml").read_text())
+    assert (written["eval_prompts"], written["seed"]) == (0, 0)
+    again = run("rl", "ppo", "--config", tmp_path / "out" / "rl_config.yaml", "--output", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("out", "again")]
+    one, two = ([json.loads(line)["reward"] for line in log] for log in logs)
+    assert one == two
+    for flag in (["--temperature", "0"], ["--learning-rate", "0"], ["--epochs", "0"]):
+        assert run(*command, "--output", str(tmp_path / "other"), *flag).exit_code == 2
+
+
+@pytest.mark.parametrize("weight", ["-1", "nan", "abc", "0"])
+def test_bad_weights_say_so(
+    run: Run, saved: Callable[[str, str], Path], prompts: Path, tmp_path: Path, weight: str
+) -> None:
+    done = run("rl", "ppo", *_base(saved, prompts, tmp_path / "out"), "--reward", f"length={weight}")
+    assert done.exit_code == 2
+    assert "weight" in done.stderr

@@ -15,7 +15,7 @@ from plaudit.rl.run import RLTrainer
 
 @pytest.fixture
 def make_trainer(saved: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., RLTrainer]:
-    """``make_trainer("ppo", family="qwen3", …)``: four prompts, answers of eight tokens, a reward that counts letters."""
+    """``make_trainer("ppo", family="qwen3", …)``: four prompts, answers of eight tokens, counted letters as reward."""
 
     def make(algorithm: str = "ppo", *, family: str = "qwen3", **options: Any) -> RLTrainer:
         values: dict[str, Any] = {

@@ -209,7 +209,7 @@ def test_prompts_that_are_too_long_stop_the_run_or_are_left_out_and_counted(make
     said: list[str] = []
     trainer = make(dataset_name=str(rows), overlong="drop", say=said.append)
     trainer.setup_trainer()
-    assert "2 prompts of more than 506 tokens left out" in said
+    assert "prompts of more than 506 tokens left out: 2" in said
     assert trainer.job is not None
     assert len(trainer.job.tasks) == 4
     with pytest.raises(DataError, match="no prompt is left: all 4 have more than 2 tokens"):

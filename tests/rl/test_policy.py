@@ -105,3 +105,9 @@ def test_dropout_is_switched_off(copied: Saved, tokenizers: dict[str, PreTrained
     rates = [module.p for module in policy.model.modules() if isinstance(module, torch.nn.Dropout)]
     assert rates
     assert not any(rates)
+
+
+def test_a_template_that_refuses_a_role_is_no_traceback(saved: Saved) -> None:
+    policy = load_policy(saved("llama", "base"))
+    with pytest.raises(RenderError, match="the policy's chat template refuses the prompt: only system, user"):
+        policy.render([{"role": "tool", "content": "x"}])

@@ -150,7 +150,7 @@ def model_item(prompt: str, response: str) -> Any:
 
 
 def test_a_critic_from_a_reward_that_cannot_be_one_is_refused(saved: Saved, make_trainer: Make) -> None:
-    with pytest.raises(ConfigError, match="critic 'reward_model': the reward is a Letters, no single reward model"):
+    with pytest.raises(ConfigError, match="critic 'reward_model': the reward is no single reward model but a Letters"):
         make_trainer(critic="reward_model").train()
     model = RewardModel.from_pretrained(saved("gpt2", "reward"))
     with pytest.raises(ConfigError, match="another tokenizer than the policy"):

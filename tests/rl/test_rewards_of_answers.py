@@ -10,7 +10,7 @@ from letters import FailsOnce, Letters
 
 from plaudit.errors import ConfigError, ScoreError
 from plaudit.rewards.composite import Component, CompositeReward
-from plaudit.rl.rewards import Rewards, completion_text
+from plaudit.rl.rewards import Rewards, completion_text, reward_function
 
 
 def test_a_composite_is_combined_and_its_parts_are_reported() -> None:
@@ -70,3 +70,15 @@ def test_completions_are_texts_or_messages() -> None:
     assert completion_text([]) == ""
     with pytest.raises(ConfigError, match="a completion is text or a list of messages"):
         completion_text(3)
+
+
+def test_a_scorer_needs_no_references_and_a_function_is_no_scorer() -> None:
+    class Plain:
+        def score(self, prompts, responses):  # type: ignore[no-untyped-def]
+            return [float(len(response)) for response in responses]
+
+    assert reward_function(Plain())(["p"], ["abc"]) == [3.0]
+    with pytest.raises(ConfigError, match="is no scorer"):
+        reward_function(lambda prompts, responses: [0.0])
+    with pytest.raises(ConfigError, match="2 prompts and 1 answers"):
+        reward_function(Letters())(["a", "b"], ["b"])

@@ -106,7 +106,8 @@ def distill(
     debug: o.Debug = False,
 ) -> None:
     """Train a reward model that reproduces rules (and other models) on your texts."""
-    given = {name: value for name, value in ctx.params.items() if name in KEYS and value not in (None, False, [], ())}
+    answered = {n: v for n, v in ctx.params.items() if n in KEYS and v is not None and v is not False}  # 0 is an answer
+    given = {name: value for name, value in answered.items() if value not in ([], ())}
     overrides = {**parse_settings(settings or []), **{KEYS[name]: value for name, value in given.items()}}
     overrides = {key: str(value) if key == "output" else value for key, value in overrides.items()}
     from plaudit.training.config import make_config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -164,10 +165,13 @@ for _name, (_told, _example) in COMMANDS.items():
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration: flags over --set over the file."""
+    from plaudit.rl.config import SOURCES
     from plaudit.training.layers import lay_over, read_layer
 
     flags: dict[str, Any] = {
-        KEYS[key]: value for key, value in given.items() if key in KEYS and value not in (None, False, [], ())
+        KEYS[key]: value
+        for key, value in given.items()
+        if key in KEYS and value is not None and value is not False and value not in ([], ())  # 0 is an answer
     }
     if given["reward"]:
         flags["reward"] = _reward(list(given["reward"]))
@@ -179,6 +183,9 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     file = read_layer(given["config"]) if given["config"] is not None else {}
     for layer in (file, {**parse_settings(given["settings"] or []), **flags}):
         lay_over(values, layer)
+    for one, other in (("max_steps", "num_epochs"), ("num_epochs", "max_steps")):
+        if one in flags and other not in flags:  # a flag wins over the file
+            values.pop(other, None)
     for key, flag in (
         ("model_name", "--policy MODEL"),
         ("dataset_name", "--prompts SOURCE"),
@@ -186,12 +193,18 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     ):
         if key not in values:
             raise ConfigError(f"{flag} is required (or a --config FILE that sets {key})")
+    if not any(values.get(name) for name in SOURCES):
+        raise ConfigError(
+            "--reward SCORER is required: a reward model's folder, a rule, a YAML file, a server's address (or a "
+            f"--config FILE that sets {', '.join(SOURCES)})"
+        )
     return values
 
 
 def _reward(specs: list[str]) -> str | list[str]:
     """One scorer as it is; several, or one with a weight, are a composite."""
-    return specs[0] if len(specs) == 1 and not specs[0].rpartition("=")[2].replace(".", "", 1).isdigit() else specs
+    alone = len(specs) == 1 and (Path(specs[0]).exists() or re.search(r"=[^={}/]*$", specs[0]) is None)
+    return specs[0] if alone else specs
 
 
 def _run(name: str, values: dict[str, Any], *, as_json: bool) -> None:
@@ -263,7 +276,7 @@ class _Progress:
 
 def _figures(record: Mapping[str, Any]) -> str:
     parts = [f"reward {record['reward']:.3f}"]
-    parts += [f"{name} {value:.3f}" for name, value in record.get("gold", {}).items()]
+    parts += [f"gold {name} {value:.3f}" for name, value in record.get("gold", {}).items()]
     for key, label, form in (("kl", "KL", ".2f"), ("length", "length", ".0f")):
         if record.get(key) is not None:
             parts.append(f"{label} {record[key]:{form}}")

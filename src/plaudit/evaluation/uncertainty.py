@@ -216,7 +216,7 @@ def evaluate_ensemble(
 def _mean_correlation(margins: Array) -> float:
     """Of all pairs of rows of (members, M); 1 where margins do not vary."""
     with np.errstate(invalid="ignore"):
-        correlation = np.corrcoef(margins)[np.triu_indices(len(margins), 1)]
+        correlation = np.atleast_2d(np.corrcoef(margins))[np.triu_indices(len(margins), 1)]
     return float(np.nan_to_num(correlation, nan=1.0).mean())
 
 

@@ -28,6 +28,10 @@ def create_rl_trainer(
     algorithm: str = "ppo",
     backend: str = "trl",
     dataset_name: Any = None,
+    num_epochs: float | None = None,
+    batch_size: int | None = None,
+    max_samples: int | None = None,
+    output_dir: Any = None,
     *,
     say: Callable[[str], None] = logger.info,
     show: Callable[[Mapping[str, Any]], None] | None = None,
@@ -40,18 +44,22 @@ def create_rl_trainer(
         algorithm: ``ppo`` (plaudit's own), ``rloo``, ``grpo`` or ``online_dpo`` (TRL's).
         backend: ``trl`` (transformers and TRL) or ``unsloth``; never another one in its place.
         dataset_name: prompts: a Hub data set, a file or folder, or a list of prompts.
+        num_epochs: how often every prompt is answered; ``max_steps=`` counts steps instead.
+        batch_size: prompts a step.
+        max_samples: use so many prompts.
+        output_dir: folder for the trained policy.
         say, show: receive lines for a person, and the figures of every step.
-        options: fields of `RLConfig` (``reward_model_path=``, ``num_epochs=``, ``batch_size=``, ``max_samples=``,
-            ``output_dir=``, …); any other is one of the algorithm's own configuration (``cliprange=``,
-            ``num_generations=``, …).
+        options: further fields of `RLConfig` (``reward_model_path=``, ``learning_rate=``, …); any other is one of the
+            algorithm's own configuration (``cliprange=``, ``num_generations=``, …).
 
     Raises:
         ConfigError: no reward source or several, an unknown option, a combination that cannot work.
     """
     values: dict[str, Any] = {OTHER_NAMES.get(name, name): value for name, value in options.items()}
     values |= {"model_name": model_name, "algorithm": algorithm, "backend": backend}
-    if dataset_name is not None:
-        values["dataset_name"] = dataset_name
+    named = {"dataset_name": dataset_name, "num_epochs": num_epochs, "batch_size": batch_size}
+    named |= {"max_samples": max_samples, "output_dir": output_dir}
+    values |= {name: value for name, value in named.items() if value is not None}
     if "dataset_name" not in values:
         raise ConfigError("dataset_name is missing: the prompts to answer, a Hub data set, a file or a list")
     ALGORITHMS.get(algorithm)

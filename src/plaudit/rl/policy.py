@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jinja2 import TemplateError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -129,9 +130,11 @@ class Policy:
                 "or a policy with a template"
             )
         messages: Any = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        return list(
-            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-        )
+        template = self.tokenizer.apply_chat_template
+        try:
+            return list(template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+        except TemplateError as error:
+            raise RenderError(f"the policy's chat template refuses the prompt: {error}") from error
 
     def text_of(self, ids: Sequence[int]) -> str:
         """What an answer says: special tokens left out, spaces as they are."""

@@ -117,9 +117,9 @@ def _prompt_of(row: Any, location: str, column: str | None, reference: str | Non
     if not isinstance(row, Mapping):
         raise RowError(f"the row is {type(row).__name__}; expected a text or an object with a prompt", location)
     names = (*NAMES, *TALKS) if column is None else (column,)
-    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    name = next((name for name in names if row.get(name) is not None), None)
     if name is None:
-        what = f"a prompt in {column!r}" if column else f"a prompt; expected one of {', '.join(names)}"
+        what = f"prompt in {column!r}" if column else f"prompt; expected one of {', '.join(names)}"
         raise RowError(f"the row has no {what}; {list_columns(row)}", location)
     try:
         prompt = text_or_messages(row[name], name)

@@ -83,6 +83,8 @@ class Rewards:
             ScoreError: a reward is not a finite number.
             PlauditError: a scorer cannot score, or a server does not answer.
         """
+        if len(prompts) != len(texts):
+            raise ConfigError(f"expected one answer a prompt, got {len(prompts)} prompts and {len(texts)} answers")
         empty = np.array([not text.strip() for text in texts], dtype=bool)
         full = [int(i) for i in np.flatnonzero(~empty)]
         asked = [prompts[i] for i in full]
@@ -183,7 +185,8 @@ def _scores(
         items = [RenderItem(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
         raw: Any = scorer.score_items(items, overlong="cut")
     else:
-        raw = scorer.score(prompts, texts, references=references if _compares(scorer) else None)
+        more = {"references": references} if references is not None and _compares(scorer) else {}
+        raw = scorer.score(prompts, texts, **more)
     scores = np.asarray(raw, dtype=np.float64)
     if scores.shape != (len(texts),):
         raise ScoreError(f"{name} gave {scores.shape} scores for {len(texts)} answers; expected one for each")

@@ -172,6 +172,8 @@ class RLTrainer:
             f"{len(tasks):,} prompts to train on, {len(held_out):,} held out; {steps:,} steps of {config.batch_size} "
             f"prompts; reward: {described(config)}"
         )
+        if config.batch_size > len(tasks):
+            self.say("a step asks for more prompts than there are: some are answered several times in a step")
         self._read_start(self.job)
 
     def train(self) -> RLResult:
@@ -264,7 +266,7 @@ class RLTrainer:
                 longer[0].prompt.location,
             )
         if longer:
-            self.say(f"{len(longer):,} prompts of more than {most} tokens left out")
+            self.say(f"prompts of more than {most} tokens left out: {len(longer):,}")
         if not tasks:
             raise DataError(f"no prompt is left: all {len(longer)} have more than {most} tokens")
         count = config.eval_prompts if config.eval_prompts is not None else min(MOST_HELD_OUT, len(tasks) // 10)
@@ -338,7 +340,8 @@ class RLTrainer:
         config, run = self.config, job.folder
         with atomic_folder(run) as staging:
             job.policy.save(staging)
-        values = json.loads(config.model_dump_json(exclude={"overwrite", "resume"}, fallback=name_of))
+        unread = {"overwrite", "resume", *(["num_epochs"] if config.max_steps is not None else [])}
+        values = json.loads(config.model_dump_json(exclude=unread, exclude_none=True, fallback=name_of))
         settings = self.settings.model_dump() if hasattr(self.settings, "model_dump") else {}
         values["options"] = {**settings, **config.options}
         atomic_text(run / "rl_config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

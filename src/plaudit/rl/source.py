@@ -108,9 +108,13 @@ def gold_scorers(config: RLConfig) -> dict[str, Scorer]:
     optimised = {_same(name) for name in named if isinstance(name, (str, Path))}
     found: dict[str, Scorer] = {}
     taken = {"reward"}  # what the optimised one is called
-    for spec in config.gold:
+    for number, spec in enumerate(config.gold):
+        if spec in config.gold[:number]:
+            raise ConfigError(f"gold {spec} is given twice; give it once")
         if isinstance(spec, (str, Path)) and _same(spec) in optimised:
             raise ConfigError(f"gold {spec} is what is optimised: it would only repeat the reward; give another scorer")
+        if isinstance(spec, str) and "://" not in spec:
+            parse_reward(spec)  # as of the reward: a misspelt rule is no Hub id
         scorer = composite_from(spec) if isinstance(spec, (list, dict)) else resolve_scorer(spec)
         name = Path(spec).name if isinstance(spec, (str, Path)) else name_of(scorer)
         while name in taken:

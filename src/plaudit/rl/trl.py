@@ -17,6 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from plaudit.errors import ConfigError, PlauditError
 from plaudit.metrics.repetition import repetition
+from plaudit.models.build import quiet_transformers
 from plaudit.registry import suggest
 from plaudit.rl.config import RLConfig
 from plaudit.rl.job import ALGORITHMS, Job, on_all_ranks, over_ranks, say_where_saved
@@ -301,6 +302,6 @@ def _printer() -> type[TrainerCallback]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what TRL says about being experimental and about models that are given as objects."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_transformers():
         warnings.simplefilter("ignore")
         yield

@@ -182,7 +182,7 @@ def make_critic(
 
 def _why_not(scorer: Scorer, policy: Policy) -> str:
     if not isinstance(scorer, RewardModel):
-        return f"the reward is a {type(scorer).__name__}, no single reward model"
+        return f"the reward is no single reward model but a {type(scorer).__name__}"
     if not reads_last_token(scorer.model) or scorer.attributes is not None:
         return "the reward model is no decoder with one output"
     if scorer.tokenizer.get_vocab() != policy.tokenizer.get_vocab():

@@ -46,7 +46,10 @@ class PPO:
     backends: tuple[str, ...] = ("trl", "unsloth")
 
     def settings(self, options: dict[str, Any], config: RLConfig) -> PPOSettings:
-        return make_config(options, PPOSettings)
+        try:
+            return make_config(options, PPOSettings)
+        except ConfigError as error:
+            raise ConfigError(f"options of ppo: {error}") from error
 
     def train(self, job: Job) -> Callable[[], Path]:
         trainer = PPOTrainer(job)
