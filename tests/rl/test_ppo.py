@@ -18,6 +18,7 @@ from letters import PROMPTS, FailsOnce, Letters
 from safetensors.torch import load_file
 
 from plaudit.errors import ConfigError, Interrupted, PlauditError, ScoreError
+from plaudit.models.ensemble import Ensemble
 from plaudit.models.reward_model import RewardModel
 from plaudit.rl.policy import load_policy
 from plaudit.rl.ppo.actor_critic import ActorCritic, Batch, make_critic
@@ -271,3 +272,16 @@ def test_two_processes_learn_what_one_learns(saved: Saved, tmp_path: Path) -> No
     weights = [load_file(tmp_path / str(ranks) / "model.safetensors") for ranks in (1, 2)]
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-4, rtol=1e-3)
+
+
+def test_an_ensemble_is_a_reward_by_its_lower_bound(make_trainer: Make, saved: Saved, tmp_path: Path) -> None:
+    members = [RewardModel.from_pretrained(saved(family, "reward")) for family in ("qwen3", "bert")]
+    ensemble = Ensemble(members, combine="mean_minus_std", k=1.0, reference_means=[0.0, 0.0])
+    trainer = make_trainer(reward=ensemble, max_steps=1, eval_prompts=2)
+    trainer.train()
+    assert trainer.job is not None
+    assert trainer.job.start is not None
+    answers, rewarded = trainer.job.start
+    prompts = [task.prompt.prompt for task in trainer.job.held_out]
+    each = np.stack([member.score(prompts, answers.texts) for member in members])
+    np.testing.assert_allclose(rewarded.total, each.mean(0) - each.std(0, ddof=1), atol=1e-5)
