@@ -102,7 +102,8 @@ def test_every_command_of_the_readme_works(folder: Path) -> None:
         flag = next((flag for flag in ("--output", "-o") if flag in words), None)
         if words[1] == "data":
             continue  # what these write has a test of its own
-        written = words[words.index(flag) + 1] if flag is not None and words[1] in ("score", "rewards", "best-of-n") else None
+        into_file = flag is not None and words[1] in ("score", "rewards", "best-of-n")
+        written = words[words.index(str(flag)) + 1] if into_file else None
         assert (folder / written).read_text(encoding="utf-8") if written else output.strip(), line
 
 
